@@ -1,0 +1,1 @@
+//! States as a function of recorded events and the present time.

@@ -1,0 +1,1 @@
+//! Shapes, patterns, enums, required members and URIs, from the AWS service models.

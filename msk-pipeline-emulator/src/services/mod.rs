@@ -1,0 +1,42 @@
+//! The services, one room each. A service is a list of operations and a state; what it refuses beyond the shapes of its model
+//! is in its `rules.rs`, one function a rule, each with its source.
+
+use serde_json::Value;
+
+use crate::world::{Cx, Outcome, World};
+
+/// How a service takes part in the world.
+pub struct Service {
+    /// The signing name, which routes a request (`kafka`, `ec2`, ...), and the name of its model file.
+    pub name: &'static str,
+    /// Carries out one operation. The input has the members of the service model by their model name, already checked for
+    /// required members, patterns, ranges and enums; timestamps are integers in milliseconds, blobs are base64.
+    pub handle: fn(&mut World, &Cx, &str, &Value) -> Outcome,
+    /// The operations that exist here; any other of the service answers 501 with its name.
+    pub operations: &'static [&'static str],
+    /// What exists, for `local inventory`: (kind, id, state).
+    pub inventory: fn(&World, crate::world::Millis) -> Vec<(String, String, String)>,
+}
+
+pub mod ec2;
+pub mod iam;
+pub mod kafka;
+pub mod kafkaconnect;
+pub mod logs;
+pub mod rds;
+pub mod s3;
+pub mod secretsmanager;
+pub mod sts;
+
+/// Every service there is.
+pub const SERVICES: &[Service] = &[
+    ec2::SERVICE,
+    iam::SERVICE,
+    kafka::SERVICE,
+    kafkaconnect::SERVICE,
+    logs::SERVICE,
+    rds::SERVICE,
+    s3::SERVICE,
+    secretsmanager::SERVICE,
+    sts::SERVICE,
+];

@@ -1,0 +1,1 @@
+//! What makes a world reachable: loopback HTTP, an in-process connector, a durable file.
