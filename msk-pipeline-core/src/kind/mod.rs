@@ -1,0 +1,21 @@
+//! What a provider promises: kinds of resources, and the words that the engine and a kind exchange.
+
+mod contract;
+mod error;
+mod input;
+mod registry;
+mod verdict;
+mod wait;
+
+pub use contract::{
+    Case, Change, Effect, Guard, Kind, Mark, MarkSeen, Next, Proposed, Pursuit, Recorded, Sent,
+    Succession, Target,
+};
+pub use error::{CallError, Class};
+pub use input::{Input, Ref};
+pub(crate) use input::{holds, references, resolve};
+#[cfg(any(test, feature = "testkit"))]
+pub use registry::MockErasedKind;
+pub use registry::{ErasedCase, ErasedKind, ErasedNext, ErasedProposed, ErasedTarget, Registry};
+pub use verdict::{DataEffect, Verdict};
+pub use wait::{Condition, Poll};

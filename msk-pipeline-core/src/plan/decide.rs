@@ -1,0 +1,713 @@
+//! From graph, state and observations to a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::Value;
+
+use super::observe::{Reader, in_window};
+use super::step::{Action, Plan, PlanError, Refusal, Step, Verb};
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::graph::{Graph, Resource, dependencies};
+use crate::kind::{
+    CallError, Condition, DataEffect, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
+    ErasedTarget, Mark, MarkSeen, Next, Pursuit, Registry, Succession, references, resolve,
+};
+use crate::state::{Object, Pin, Record, State};
+
+/// What a plan is made for.
+pub struct Options<'a> {
+    /// The direction.
+    pub verb: Verb,
+    /// For a destroy: only these stages and what depends on them; empty means all.
+    pub stages: &'a [String],
+    /// The pipeline's name.
+    pub pipeline: &'a str,
+    /// The account and region that the provider reaches.
+    pub pin: &'a Pin,
+    /// The lineage of the state, or the one that a state that does not exist yet will have.
+    pub lineage: String,
+}
+
+/// How many objects are looked at at once.
+const READS: usize = 16;
+
+/// Observes every object and lists the calls that lead from there to the graph, or for a destroy to nothing.
+///
+/// # Guarantees
+/// Reads only; takes no lease. For the same graph, state and cloud the steps are the same.
+///
+/// # Errors
+/// Every object that could not be looked at.
+pub async fn plan(
+    registry: &Registry,
+    clock: &dyn Clock,
+    entropy: &Entropy,
+    graph: &Graph,
+    state: &State,
+    options: &Options<'_>,
+) -> Result<Plan, Vec<PlanError>> {
+    let lineage = options.lineage.clone();
+    let mut planner = Planner {
+        registry,
+        reader: Reader { clock },
+        clock,
+        state,
+        options,
+        lineage: lineage.clone(),
+        drafts: Vec::new(),
+        refusals: Vec::new(),
+        errors: Vec::new(),
+        known: BTreeMap::new(),
+    };
+    match options.verb {
+        Verb::Apply => {
+            planner.converge(graph).await;
+            let gone: Vec<_> =
+                state.records.keys().filter(|a| graph.get(a.as_str()).is_none()).cloned().collect();
+            planner.remove(&gone, None).await;
+        }
+        Verb::Destroy => {
+            let doomed = planner.doomed();
+            planner.remove(&doomed, Some(graph)).await;
+        }
+    }
+    if !planner.errors.is_empty() {
+        return Err(planner.errors);
+    }
+    let steps = order(planner.drafts, state);
+    Ok(Plan {
+        format: Plan::FORMAT,
+        pipeline: options.pipeline.to_owned(),
+        pin: options.pin.clone(),
+        lineage,
+        serial: state.serial,
+        nonce: entropy.id("plan"),
+        verb: options.verb,
+        steps,
+        refusals: planner.refusals,
+        digest: String::new(),
+    }
+    .sealed())
+}
+
+/// A step before it has its place.
+struct Draft {
+    step: Step,
+    role: Role,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Towards what is wanted.
+    Converge,
+    /// Deleted before its successor is created.
+    MakeRoom,
+    /// Deleted for good, or after its successor is in use.
+    Remove,
+}
+
+struct Planner<'a> {
+    registry: &'a Registry,
+    reader: Reader<'a>,
+    clock: &'a dyn Clock,
+    state: &'a State,
+    options: &'a Options<'a>,
+    lineage: String,
+    drafts: Vec<Draft>,
+    refusals: Vec<Refusal>,
+    errors: Vec<PlanError>,
+    /// Outputs as they will be after the steps so far; what a step may change is left out.
+    known: BTreeMap<Address, Value>,
+}
+
+/// One object to look at.
+struct Look {
+    kind: Arc<dyn ErasedKind>,
+    target: ErasedTarget,
+}
+
+impl Planner<'_> {
+    async fn converge(&mut self, graph: &Graph) {
+        for wave in waves(graph) {
+            let looks: Vec<Option<Look>> = wave.iter().map(|r| self.look(r)).collect();
+            let seen = self.observe_all(&looks).await;
+            for ((resource, look), seen) in wave.into_iter().zip(looks).zip(seen) {
+                let Some(look) = look else { continue };
+                match seen {
+                    Err(error) => {
+                        self.errors
+                            .push(PlanError::Observe { address: resource.address.clone(), error });
+                    }
+                    Ok(seen) => self.converge_one(resource, &look, seen).await,
+                }
+            }
+        }
+    }
+
+    async fn observe_all(&self, looks: &[Option<Look>]) -> Vec<Result<Option<Value>, CallError>> {
+        stream::iter(looks)
+            .map(|look| async {
+                match look {
+                    Some(look) => self.reader.observe(&look.kind, &look.target).await,
+                    None => Ok(None),
+                }
+            })
+            .buffered(READS)
+            .collect()
+            .await
+    }
+
+    fn look(&mut self, resource: &Resource) -> Option<Look> {
+        let Some(kind) = self.registry.get(&resource.kind) else {
+            self.errors.push(PlanError::UnknownKind {
+                address: resource.address.clone(),
+                kind: resource.kind.clone(),
+            });
+            return None;
+        };
+        let props = resolve(&resource.props, &self.known);
+        let object = self.incumbent(resource, kind.as_ref(), &props).map(|(_, object)| object);
+        let (was, pursuit) = object.map(remembered).unwrap_or_default();
+        Some(Look { kind: Arc::clone(kind), target: ErasedTarget { props, was, pursuit } })
+    }
+
+    /// The recorded object that has the wanted name: the current one, or one that was deposed and is wanted again.
+    fn incumbent(
+        &self,
+        resource: &Resource,
+        kind: &dyn ErasedKind,
+        props: &Value,
+    ) -> Option<(bool, &Object)> {
+        let name = kind.name(props).ok()?;
+        let record = self.state.records.get(&resource.address)?;
+        let is = |o: &&Object| o.name == name && o.kind == resource.kind;
+        let current = record.current.as_ref().filter(is).map(|o| (false, o));
+        current.or_else(|| record.deposed.iter().rev().find(is).map(|o| (true, o)))
+    }
+
+    async fn converge_one(&mut self, resource: &Resource, look: &Look, seen: Option<Value>) {
+        let kind = look.kind.as_ref();
+        let address = &resource.address;
+        let record = self.state.records.get(address).cloned().unwrap_or_default();
+        let incumbent =
+            self.incumbent(resource, kind, &look.target.props).map(|(d, o)| (d, o.clone()));
+        let restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
+        let incumbent = incumbent.map(|(_, object)| object);
+        // A current object of another name has to make way, now or last.
+        let displaced = record
+            .current
+            .as_ref()
+            .filter(|c| incumbent.as_ref().is_none_or(|i| i.generation != c.generation));
+        let mut because = None;
+        let mut deposes = None;
+        let mut made_room = false;
+        if let Some(old) = displaced {
+            because = Some(format!("replaces `{}`", old.name));
+            if kind.succession() == Succession::CreateFirst && old.kind == resource.kind {
+                deposes = Some(old.generation);
+                self.remove_object(address, old, Role::Remove, None).await;
+            } else {
+                made_room = self.remove_object(address, old, Role::MakeRoom, None).await;
+            }
+        }
+
+        let mut case = ErasedCase {
+            want: Some(look.target.props.clone()),
+            seen,
+            was: look.target.was.clone(),
+            pursuit: look.target.pursuit.clone(),
+            mark: self.mark(address),
+        };
+        let mut generation = incumbent.as_ref().map_or(record.newest() + 1, |o| o.generation);
+        let mut next = match self.next(kind, address, &case) {
+            Ok(next) => next,
+            Err(refusal) => {
+                self.refusals.push(refusal);
+                return;
+            }
+        };
+        if let Next::Failed { cause, .. } = &next {
+            // An earlier attempt failed. It is told, and then tried again as if it had not been begun.
+            because = Some(format!("the last attempt failed: {cause}"));
+            case.pursuit = None;
+            next = match kind.calls(&case) {
+                Ok(next) => next,
+                Err(error) => return self.refuse(address, error.to_string(), ""),
+            };
+        }
+        if let Next::Replace { because: reason, effect } = next {
+            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look));
+            let old = Object { outputs: old.outputs.clone(), ..old };
+            let effect = Some(effect);
+            made_room = self.remove_seen(address, &old, case.seen.take(), Role::MakeRoom, effect);
+            because = Some(reason);
+            generation = record.newest().max(old.generation) + 1;
+            case.was = None;
+            case.pursuit = None;
+            next = match kind.calls(&case) {
+                Ok(next) => next,
+                Err(error) => return self.refuse(address, error.to_string(), ""),
+            };
+        }
+
+        let deps: Vec<Address> = dependencies(resource).into_iter().collect();
+        let mut step = Step {
+            address: address.clone(),
+            generation,
+            kind: resource.kind.clone(),
+            stage: resource.stage.clone(),
+            name: kind.name(&look.target.props).unwrap_or_default(),
+            action: Action::NoOp,
+            calls: Vec::new(),
+            because,
+            in_flight: None,
+            after: Vec::new(),
+            props: resource.props.clone(),
+            deps,
+            outputs: Value::Null,
+            deposes,
+            restores,
+        };
+        match next {
+            Next::Converged(outputs) => {
+                let known = incumbent.as_ref().is_some_and(|o| {
+                    o.props == look.target.props
+                        && o.outputs == outputs
+                        && o.deps == step.deps
+                        && o.stage == step.stage
+                        && o.pending.is_none()
+                });
+                let settled = known && !restores && deposes.is_none();
+                let action = if settled { Action::NoOp } else { Action::Record };
+                step.action = action;
+                self.known.insert(address.clone(), outputs.clone());
+                step.outputs = outputs;
+            }
+            Next::Calls(calls) => {
+                let exists = case.seen.is_some();
+                step.action = if exists { Action::Update } else { Action::Create };
+                let unchanged = incumbent
+                    .as_ref()
+                    .is_some_and(|o| o.was_ready() && o.props == look.target.props);
+                if unchanged && step.because.is_none() && !made_room && case.pursuit.is_none() {
+                    let gone = "it was deleted outside of this pipeline";
+                    let changed = "it was changed outside of this pipeline";
+                    step.because = Some(if exists { changed } else { gone }.into());
+                }
+                self.learn(address, incumbent.as_ref(), exists, &calls);
+                step.calls = calls;
+            }
+            Next::Wait { condition, then } => {
+                step.action = if then.is_empty() { Action::Wait } else { Action::Update };
+                self.learn(address, incumbent.as_ref(), true, &then);
+                step.calls = then;
+                step.in_flight = Some(condition);
+            }
+            Next::Refuse { because, help } => return self.refuse(address, because, &help),
+            Next::Failed { cause, help } => return self.refuse(address, cause, &help),
+            Next::Replace { because, .. } => {
+                return self.refuse(address, format!("it would be replaced again: {because}"), "");
+            }
+            Next::Gone => {
+                return self.refuse(address, "its kind reports it as gone though it is wanted", "");
+            }
+        }
+        self.drafts.push(Draft { step, role: Role::Converge });
+        let spared: BTreeSet<u64> = incumbent.iter().map(|o| o.generation).chain(deposes).collect();
+        for old in record.deposed.iter().filter(|o| !spared.contains(&o.generation)) {
+            self.remove_object(address, old, Role::Remove, None).await;
+        }
+    }
+
+    /// Records which outputs stay known while `calls` are made.
+    fn learn(
+        &mut self,
+        address: &Address,
+        incumbent: Option<&Object>,
+        exists: bool,
+        calls: &[ErasedProposed],
+    ) {
+        let recorded = incumbent.filter(|o| exists && o.was_ready()).map(|o| o.outputs.clone());
+        let Some(mut outputs) = recorded else { return };
+        if let Some(map) = outputs.as_object_mut() {
+            for output in calls.iter().flat_map(|c| &c.may_change) {
+                map.remove(output);
+            }
+        }
+        self.known.insert(address.clone(), outputs);
+    }
+
+    fn refuse(&mut self, address: &Address, because: impl Into<String>, help: &str) {
+        self.refusals.push(Refusal {
+            address: address.clone(),
+            because: because.into(),
+            help: help.to_owned(),
+        });
+    }
+
+    /// Whose the object is, then what comes next.
+    fn next(
+        &self,
+        kind: &dyn ErasedKind,
+        address: &Address,
+        case: &ErasedCase,
+    ) -> Result<ErasedNext, Refusal> {
+        let refusal = |because: String, help: &str| Refusal {
+            address: address.clone(),
+            because,
+            help: help.to_owned(),
+        };
+        let mark = case
+            .seen
+            .as_ref()
+            .map(|seen| kind.mark(seen))
+            .transpose()
+            .map_err(|e| refusal(e.to_string(), ""))?;
+        if in_window(kind, case.pursuit.as_ref(), mark.as_ref(), self.clock.wall()) {
+            let blank = ErasedCase { seen: None, ..case.clone() };
+            let then = match kind.calls(&blank) {
+                Ok(Next::Calls(calls)) => calls,
+                _ => Vec::new(),
+            };
+            let condition = Condition::new(
+                "the created object to be visible",
+                "not visible yet",
+                Duration::from_secs(5),
+            );
+            return Ok(Next::Wait { condition, then });
+        }
+        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage)) {
+            return Err(refusal(
+                problem,
+                "give it another name, remove that object, or declare it with `existing`",
+            ));
+        }
+        kind.calls(case).map_err(|error| refusal(error.to_string(), ""))
+    }
+
+    fn mark(&self, address: &Address) -> Mark {
+        Mark {
+            lineage: self.lineage.clone(),
+            pipeline: self.options.pipeline.to_owned(),
+            address: address.clone(),
+        }
+    }
+
+    /// What a destroy deletes: the wanted stages, and everything that depends on them.
+    fn doomed(&self) -> Vec<Address> {
+        let records = &self.state.records;
+        let wanted = |r: &Record| {
+            self.options.stages.is_empty()
+                || r.current
+                    .iter()
+                    .chain(&r.deposed)
+                    .any(|o| self.options.stages.contains(&o.stage))
+        };
+        let mut doomed: BTreeSet<&Address> =
+            records.iter().filter(|(_, r)| wanted(r)).map(|(a, _)| a).collect();
+        loop {
+            let more: Vec<_> = records
+                .iter()
+                .filter(|(a, r)| {
+                    !doomed.contains(a)
+                        && r.current
+                            .iter()
+                            .chain(&r.deposed)
+                            .any(|o| o.deps.iter().any(|d| doomed.contains(d)))
+                })
+                .map(|(a, _)| a)
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            doomed.extend(more);
+        }
+        doomed.into_iter().cloned().collect()
+    }
+
+    /// Plans the deletion of every object of these resources. With a graph, its present props decide how (`on_destroy`).
+    async fn remove(&mut self, addresses: &[Address], graph: Option<&Graph>) {
+        let state = self.state;
+        let known = state.outputs();
+        for address in addresses {
+            let Some(record) = state.records.get(address) else { continue };
+            for object in record.current.iter().chain(&record.deposed) {
+                let wish = graph
+                    .and_then(|g| g.get(address.as_str()))
+                    .filter(|r| r.kind == object.kind)
+                    .map(|r| resolve(&r.props, &known))
+                    .filter(|props| references(props).is_empty());
+                self.remove_object(address, object, Role::Remove, wish).await;
+            }
+        }
+    }
+
+    async fn remove_object(
+        &mut self,
+        address: &Address,
+        object: &Object,
+        role: Role,
+        wish: Option<Value>,
+    ) -> bool {
+        let Some(kind) = self.registry.get(&object.kind).cloned() else {
+            let (address, kind) = (address.clone(), object.kind.clone());
+            self.errors.push(PlanError::UnknownKind { address, kind });
+            return false;
+        };
+        let mut object = object.clone();
+        if let Some(wish) = wish.filter(|w| kind.name(w).is_ok_and(|n| n == object.name)) {
+            object.props = wish;
+        }
+        let (was, pursuit) = remembered(&object);
+        let target = ErasedTarget { props: object.props.clone(), was, pursuit };
+        match self.reader.observe(&kind, &target).await {
+            Ok(seen) => self.remove_seen(address, &object, seen, role, None),
+            Err(error) => {
+                self.errors.push(PlanError::Observe { address: address.clone(), error });
+                false
+            }
+        }
+    }
+
+    /// Plans the deletion of an object that was looked at. False if nothing has to be deleted.
+    fn remove_seen(
+        &mut self,
+        address: &Address,
+        object: &Object,
+        seen: Option<Value>,
+        role: Role,
+        effect: Option<DataEffect>,
+    ) -> bool {
+        let Some(kind) = self.registry.get(&object.kind) else { return false };
+        let (was, pursuit) = remembered(object);
+        let was = was.or_else(|| Some((object.props.clone(), Value::Null)));
+        let mut case = ErasedCase { want: None, seen, was, pursuit, mark: self.mark(address) };
+        let mut next = match self.next(kind.as_ref(), address, &case) {
+            Ok(next) => next,
+            // An object of that name which is not ours: ours does not exist (any more).
+            Err(_) if case.seen.is_some() => Next::Gone,
+            Err(refusal) => {
+                self.refusals.push(refusal);
+                return false;
+            }
+        };
+        if let Next::Failed { .. } = next {
+            case.pursuit = None;
+            next = kind.calls(&case).unwrap_or(Next::Gone);
+        }
+        let mut step = Step {
+            address: address.clone(),
+            generation: object.generation,
+            kind: object.kind.clone(),
+            stage: object.stage.clone(),
+            name: object.name.clone(),
+            action: Action::Delete,
+            calls: Vec::new(),
+            because: None,
+            in_flight: None,
+            after: Vec::new(),
+            props: object.props.clone(),
+            deps: object.deps.clone(),
+            outputs: Value::Null,
+            deposes: None,
+            restores: false,
+        };
+        match next {
+            Next::Gone | Next::Converged(_) => step.action = Action::Record,
+            Next::Calls(calls) => step.calls = calls,
+            Next::Wait { condition, then } => {
+                step.calls = then;
+                step.in_flight = Some(condition);
+            }
+            Next::Refuse { because, help } | Next::Failed { cause: because, help } => {
+                self.refuse(address, because, &help);
+                return false;
+            }
+            Next::Replace { because, .. } => {
+                self.refuse(address, because, "");
+                return false;
+            }
+        }
+        if let Some(effect) = effect
+            && let Some(delete) = step.calls.iter_mut().rev().find(|c| c.effect == Effect::Delete)
+            && delete.data.verdict < effect.verdict
+        {
+            delete.data = effect;
+        }
+        let any = !step.calls.is_empty() || step.in_flight.is_some();
+        self.drafts.push(Draft { step, role });
+        any
+    }
+}
+
+/// What a kind is told of a recorded object.
+fn remembered(object: &Object) -> (Option<(Value, Value)>, Option<Pursuit<Value>>) {
+    let was = object.was_ready().then(|| (object.props.clone(), object.outputs.clone()));
+    (was, object.pursuit())
+}
+
+/// An object that exists, is ours by its mark, and is missing in state.
+fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look) -> Object {
+    Object {
+        generation: 1,
+        kind: resource.kind.clone(),
+        version: kind.version(),
+        stage: resource.stage.clone(),
+        name: kind.name(&look.target.props).unwrap_or_default(),
+        props: look.target.props.clone(),
+        outputs: Value::Null,
+        deps: dependencies(resource).into_iter().collect(),
+        pending: None,
+    }
+}
+
+/// Why an object with this mark is not ours.
+pub(crate) fn foreign(mark: &MarkSeen, lineage: &str) -> Option<String> {
+    match mark {
+        MarkSeen::Lineage { lineage: found, pipeline } if found != lineage => Some(format!(
+            "an object of that name exists and belongs to another state (pipeline `{pipeline}`, lineage {found})"
+        )),
+        MarkSeen::Absent => {
+            Some("an object of that name exists that this pipeline did not create".into())
+        }
+        _ => None,
+    }
+}
+
+/// The resources by distance from the roots: each wave needs only outputs of earlier ones.
+fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
+    let mut level: BTreeMap<&Address, usize> = BTreeMap::new();
+    let mut waves: Vec<Vec<&Resource>> = Vec::new();
+    for resource in graph.resources() {
+        let deps = dependencies(resource);
+        let at = deps.iter().filter_map(|d| level.get(d)).max().map_or(0, |l| l + 1);
+        level.insert(&resource.address, at);
+        if waves.len() <= at {
+            waves.resize_with(at + 1, Vec::new);
+        }
+        waves[at].push(resource);
+    }
+    waves
+}
+
+/// Connects the steps and sorts them, so that each comes after those that it waits for.
+///
+/// * A step towards what is wanted waits for those of its dependencies, and for the deletion that makes room for it.
+/// * A deletion waits for the deletions of everything that needed the object.
+/// * A deletion that makes no room (removed from the spec, or deposed) also waits until those that needed the object are converged
+///   to something else.
+fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
+    let mut converge: BTreeMap<&Address, usize> = BTreeMap::new();
+    let mut deletes: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
+    let mut needed_by: BTreeMap<&Address, BTreeSet<&Address>> = BTreeMap::new();
+    for (n, draft) in drafts.iter().enumerate() {
+        let address = &draft.step.address;
+        match draft.role {
+            Role::Converge => {
+                converge.insert(address, n);
+            }
+            Role::MakeRoom | Role::Remove => deletes.entry(address).or_default().push(n),
+        }
+        for dep in &draft.step.deps {
+            needed_by.entry(dep).or_default().insert(address);
+        }
+    }
+    for (address, record) in &state.records {
+        for dep in record.current.iter().flat_map(|o| &o.deps) {
+            needed_by.entry(dep).or_default().insert(address);
+        }
+    }
+    let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
+    // Waits that only keep an object alive while others still use it; given up where they would close a circle.
+    let mut courtesy: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
+    for (n, draft) in drafts.iter().enumerate() {
+        let address = &draft.step.address;
+        match draft.role {
+            Role::Converge => {
+                after[n].extend(draft.step.deps.iter().filter_map(|d| converge.get(d)));
+                let room = deletes.get(address).into_iter().flatten();
+                after[n].extend(room.filter(|&&d| drafts[d].role == Role::MakeRoom));
+            }
+            Role::MakeRoom | Role::Remove => {
+                for user in needed_by.get(address).into_iter().flatten() {
+                    if *user == address {
+                        continue;
+                    }
+                    let all = deletes.get(user).into_iter().flatten();
+                    let users: Vec<usize> =
+                        all.copied().filter(|&d| drafts[d].step.deps.contains(address)).collect();
+                    // A user that is deleted to make room for its successor has let go by then.
+                    if draft.role == Role::Remove
+                        && !users.iter().any(|&d| drafts[d].role == Role::MakeRoom)
+                    {
+                        courtesy[n].extend(converge.get(user));
+                    }
+                    after[n].extend(users);
+                }
+                if draft.role == Role::Remove {
+                    after[n].extend(converge.get(address));
+                }
+            }
+        }
+        after[n].remove(&n);
+    }
+    drop((converge, deletes, needed_by));
+
+    // Sort, smallest index first.
+    for (hard, soft) in after.iter_mut().zip(&mut courtesy) {
+        soft.retain(|s| !hard.contains(s));
+        hard.extend(soft.iter());
+    }
+    let mut waits: Vec<usize> = after.iter().map(BTreeSet::len).collect();
+    let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
+    for (n, before) in after.iter().enumerate() {
+        before.iter().for_each(|&b| unblocks[b].push(n));
+    }
+    let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&n| waits[n] == 0).collect();
+    let mut sorted = Vec::with_capacity(drafts.len());
+    let mut place = vec![usize::MAX; drafts.len()];
+    loop {
+        if ready.is_empty() {
+            let stuck =
+                (0..drafts.len()).find(|&n| place[n] == usize::MAX && !courtesy[n].is_empty());
+            let Some(n) = stuck else { break };
+            for soft in std::mem::take(&mut courtesy[n]) {
+                after[n].remove(&soft);
+                if place[soft] == usize::MAX {
+                    unblocks[soft].retain(|&m| m != n);
+                    waits[n] -= 1;
+                }
+            }
+            if waits[n] == 0 {
+                ready.insert(n);
+            }
+            continue;
+        }
+        let Some(n) = ready.pop_first() else { break };
+        place[n] = sorted.len();
+        sorted.push(n);
+        for &next in &unblocks[n] {
+            waits[next] -= 1;
+            if waits[next] == 0 {
+                ready.insert(next);
+            }
+        }
+    }
+    debug_assert_eq!(sorted.len(), drafts.len(), "steps wait for each other");
+    let mut steps: Vec<Option<Step>> = drafts.into_iter().map(|d| Some(d.step)).collect();
+    sorted
+        .into_iter()
+        .filter_map(|n| {
+            let mut step = steps[n].take()?;
+            step.after = after[n].iter().map(|&b| place[b]).collect();
+            step.after.sort_unstable();
+            Some(step)
+        })
+        .collect()
+}

@@ -1,0 +1,11 @@
+//! What would be done: the ordered list of calls, each with what it does to data. Planning reads and writes nothing.
+
+mod decide;
+mod observe;
+mod step;
+
+pub use decide::{Options, plan};
+pub use step::{Action, Plan, PlanError, Refusal, Step, Verb};
+
+pub(crate) use decide::foreign;
+pub(crate) use observe::{Reader, backoff, in_window};

@@ -1,0 +1,74 @@
+//! The reads of a plan: every object is looked at, many at a time, transient failures repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::kind::{CallError, Class, Effect, ErasedKind, ErasedTarget, MarkSeen, Pursuit};
+
+use crate::run::Cancel;
+
+use serde_json::Value;
+
+/// Looks at objects.
+pub(crate) struct Reader<'a> {
+    pub(crate) clock: &'a dyn Clock,
+}
+
+impl Reader<'_> {
+    /// How often a read is repeated before its failure counts.
+    const ATTEMPTS: u32 = 8;
+
+    /// Observes, repeating throttled and unanswered reads.
+    pub(crate) async fn observe(
+        &self,
+        kind: &Arc<dyn ErasedKind>,
+        target: &ErasedTarget,
+    ) -> Result<Option<Value>, CallError> {
+        let mut attempt = 0;
+        loop {
+            match kind.observe(target).await {
+                Err(error)
+                    if matches!(error.class, Class::Throttled | Class::Unknown)
+                        && attempt + 1 < Self::ATTEMPTS =>
+                {
+                    self.clock.sleep(backoff(attempt)).await;
+                    attempt += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Observes; `None` if the run is asked to stop first. Reads may be dropped at any point.
+    pub(crate) async fn observe_or(
+        &self,
+        kind: &Arc<dyn ErasedKind>,
+        target: &ErasedTarget,
+        cancel: &Cancel,
+    ) -> Option<Result<Option<Value>, CallError>> {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled(1) => None,
+            answer = self.observe(kind, target) => Some(answer),
+        }
+    }
+}
+
+/// 1, 2, 4 … seconds, at most 20. Without jitter: requests of one process don't repeat in step, because each waits for its own answer.
+pub(crate) fn backoff(attempt: u32) -> Duration {
+    Duration::from_secs(1 << attempt.min(5)).min(Duration::from_secs(20))
+}
+
+/// True while an own create is so recent that not seeing its object, or its mark, proves nothing.
+pub(crate) fn in_window(
+    kind: &dyn ErasedKind,
+    pursuit: Option<&Pursuit<Value>>,
+    mark: Option<&MarkSeen>,
+    now: Timestamp,
+) -> bool {
+    let Some(pursuit) = pursuit.filter(|p| p.effect == Effect::Create) else { return false };
+    let unseen = matches!(mark, None | Some(MarkSeen::Absent));
+    let since = pursuit.ended.unwrap_or(pursuit.begun);
+    unseen && now.since(since) < kind.visibility()
+}

@@ -1,0 +1,243 @@
+//! A plan as a value: what `plan` shows, `apply` carries out, and a plan file holds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::address::Address;
+use crate::entropy::hex;
+use crate::kind::{CallError, Condition, DataEffect, ErasedProposed, Verdict, holds};
+use crate::state::{ApprovedCall, Pin};
+
+/// The direction of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Towards the spec.
+    Apply,
+    /// Towards nothing.
+    Destroy,
+}
+
+impl Verb {
+    /// `apply` or `destroy`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Apply => "apply",
+            Verb::Destroy => "destroy",
+        }
+    }
+}
+
+/// Everything that a run will do, in an order in which it can be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this form. This code writes and reads 1.
+    pub format: u32,
+    /// The pipeline.
+    pub pipeline: String,
+    /// The account and region that it is for.
+    pub pin: Pin,
+    /// The state that it is for. Proposed here if there is no state yet.
+    pub lineage: String,
+    /// The serial of the state that it was made from; zero if there was none.
+    pub serial: u64,
+    /// Makes this plan different from every other: it is carried out once.
+    pub nonce: String,
+    /// The direction.
+    pub verb: Verb,
+    /// The steps; each comes after those that it waits for.
+    pub steps: Vec<Step>,
+    /// What stands in the way. A plan with refusals can be shown, not carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
+    /// SHA-256 over all of the above.
+    pub digest: String,
+}
+
+/// What happens to one object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Which resource.
+    pub address: Address,
+    /// Which of its objects.
+    pub generation: u64,
+    /// Its kind.
+    pub kind: String,
+    /// Its stage.
+    pub stage: String,
+    /// Its physical name.
+    pub name: String,
+    /// What kind of step this is.
+    pub action: Action,
+    /// The calls, in their order.
+    #[serde(default)]
+    pub calls: Vec<ErasedProposed>,
+    /// Why, where the calls alone don't say it: `subnets can't be changed`, `changed outside of this pipeline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// What is going on already: a call of an earlier run, or an operation of somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<Condition>,
+    /// The steps, by index, that come first.
+    #[serde(default)]
+    pub after: Vec<usize>,
+    /// What is wanted, with references; or for a deletion what was recorded.
+    pub props: Value,
+    /// The resources that this one needs.
+    #[serde(default)]
+    pub deps: Vec<Address>,
+    /// Outputs, where they are known now.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub outputs: Value,
+    /// The generation that this object takes over from, which is deleted last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposes: Option<u64>,
+    /// True if this object was deposed and becomes the current one again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restores: bool,
+}
+
+/// What kind of step it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is as wanted, and state says so.
+    NoOp,
+    /// Nothing is changed in the cloud; state learns what was read.
+    Record,
+    /// It is made.
+    Create,
+    /// It is changed in place.
+    Update,
+    /// It is deleted, for good or to make room for its successor.
+    Delete,
+    /// What is going on already is waited for.
+    Wait,
+}
+
+/// Something that can't or won't be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which resource.
+    pub address: Address,
+    /// Why, as a fragment.
+    pub because: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    /// A resource could not be looked at.
+    #[error("looking at {address} failed: {error}")]
+    Observe {
+        /// Which resource.
+        address: Address,
+        /// The failure.
+        error: CallError,
+    },
+    /// State has an object of a kind that no provider registered.
+    #[error("{address} is of kind {kind}, which this program does not know")]
+    UnknownKind {
+        /// Which resource.
+        address: Address,
+        /// Its kind.
+        kind: String,
+    },
+}
+
+impl Step {
+    /// True if it makes calls, or waits for one of an earlier run.
+    pub fn changes(&self) -> bool {
+        !matches!(self.action, Action::NoOp | Action::Record)
+    }
+
+    /// The worst that it does to data.
+    pub fn data(&self) -> DataEffect {
+        self.calls.iter().map(|c| &c.data).max_by_key(|d| d.verdict).cloned().unwrap_or_default()
+    }
+
+    /// Its calls as approvals keep them.
+    pub fn to_approve(&self) -> impl Iterator<Item = ApprovedCall> {
+        self.calls.iter().map(|call| ApprovedCall {
+            address: self.address.clone(),
+            generation: self.generation,
+            op: call.op.clone(),
+            call: call.call.clone(),
+        })
+    }
+
+    /// True if every call is among those that were approved earlier.
+    pub(crate) fn is_covered_by(&self, approved: &[ApprovedCall]) -> bool {
+        self.calls.iter().all(|call| {
+            approved.iter().any(|a| {
+                a.address == self.address
+                    && a.generation == self.generation
+                    && a.op == call.op
+                    && holds(&a.call, &call.call)
+            })
+        })
+    }
+}
+
+impl Plan {
+    /// The version of the stored form.
+    pub const FORMAT: u32 = 1;
+
+    /// Computes the digest and stores it.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.digest = self.compute_digest();
+        self
+    }
+
+    /// True if nothing was edited since the plan was made.
+    pub fn is_genuine(&self) -> bool {
+        self.digest == self.compute_digest()
+    }
+
+    fn compute_digest(&self) -> String {
+        let bare = Plan { digest: String::new(), ..self.clone() };
+        hex(&Sha256::digest(serde_json::to_vec(&bare).expect("a plan has string keys only")))
+    }
+
+    /// True if any step makes a call or waits for one.
+    pub fn has_changes(&self) -> bool {
+        self.steps.iter().any(Step::changes)
+    }
+
+    /// The stages with changes, in the order in which they come up.
+    pub fn stages(&self) -> Vec<&str> {
+        let mut stages = Vec::new();
+        for step in self.steps.iter().filter(|s| s.changes()) {
+            if !stages.contains(&step.stage.as_str()) {
+                stages.push(step.stage.as_str());
+            }
+        }
+        stages
+    }
+
+    /// The resources whose data is read again or lost, with the worst of their calls.
+    pub fn needs_consent(&self) -> BTreeMap<&Address, DataEffect> {
+        let mut found: BTreeMap<&Address, DataEffect> = BTreeMap::new();
+        for step in &self.steps {
+            let data = step.data();
+            if data.verdict.needs_consent() {
+                let worst = found.entry(&step.address).or_default();
+                if worst.verdict < data.verdict {
+                    *worst = data;
+                }
+            }
+        }
+        found
+    }
+
+    /// The worst that the plan does to data.
+    pub fn worst(&self) -> Verdict {
+        self.steps.iter().map(|s| s.data().verdict).max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,398 @@
+//! The verbs of the library: plan, apply, destroy.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::approval::{Answer, Approver, gates};
+use super::cancel::Cancel;
+use super::event::{EventSink, RunEvent, RunSummary};
+use super::executor::Executor;
+use super::journal::Journal;
+use super::settle::{SettleError, settle};
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::graph::Graph;
+use crate::kind::{DataEffect, Registry, holds};
+use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
+use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
+
+/// Everything that a run needs beside the pipeline itself. Cheap to make; holds no state of its own.
+pub struct Engine {
+    /// The kinds that can occur.
+    pub registry: Registry,
+    /// Where state lives.
+    pub store: Arc<dyn StateStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Arc<Entropy>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The account and region that the provider reaches, as it says itself.
+    pub pin: Pin,
+    /// Who runs this, for the lock: `user@host, process 4711`.
+    pub who: String,
+}
+
+/// How a run may differ from the default.
+#[derive(Debug, Clone, Default)]
+pub struct ApplyOptions {
+    /// A plan that was saved: it and nothing else is carried out.
+    pub plan: Option<Plan>,
+    /// Addresses whose data may be read again or lost.
+    pub consent: BTreeSet<Address>,
+    /// Consents for every address: only for worlds whose data is worth nothing.
+    pub consent_to_all: bool,
+    /// For a destroy: only these stages and what depends on them.
+    pub stages: Vec<String>,
+    /// How long to wait for another run to end.
+    pub lock_timeout: Duration,
+}
+
+/// Why a run did not begin, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// State could not be read, locked or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cloud could not be looked at.
+    #[error("planning failed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Plan(Vec<PlanError>),
+    /// The plan has refusals.
+    #[error("the plan can't be carried out: {}", .0.iter().map(|r| format!("{}: {}", r.address, r.because)).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Refusal>),
+    /// Data would be read again or lost, and nobody agreed to that.
+    #[error("data would be affected: {}", .0.iter().map(|(a, d)| format!("{a} ({d})")).collect::<Vec<_>>().join("; "))]
+    DataLoss(Vec<(Address, DataEffect)>),
+    /// The state belongs to another account, region or pipeline.
+    #[error("the state is for {expected} and this is {found}")]
+    WrongWorld {
+        /// What state says.
+        expected: String,
+        /// What the provider reaches.
+        found: String,
+    },
+    /// The saved plan can't be carried out any more.
+    #[error("the saved plan can't be carried out: {0}")]
+    StalePlan(String),
+    /// The run was asked to stop before its first call.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Engine {
+    /// Makes a plan. Writes nothing, anywhere, and takes no lock.
+    pub async fn plan(
+        &self,
+        graph: &Graph,
+        verb: Verb,
+        stages: &[String],
+    ) -> Result<Plan, RunError> {
+        let state = self.store.load().await?.fold()?;
+        self.check_world(&state)?;
+        self.make_plan(graph, &state, verb, stages, None).await
+    }
+
+    /// Reads the present state.
+    pub async fn state(&self) -> Result<State, RunError> {
+        Ok(self.store.load().await?.fold()?)
+    }
+
+    /// Settles what an earlier run left, plans, asks at the gates, and carries the plan out.
+    ///
+    /// # Guarantees
+    /// * No changing request is sent that the plan did not list, and none before its *begin* is durable.
+    /// * Whatever kills the process, the next run continues where this one was, without a second object.
+    ///
+    /// # Errors
+    /// Everything that keeps the run from beginning, and a store that fails. A step that fails is no error: see [`RunSummary`].
+    pub async fn apply(
+        &self,
+        graph: &Graph,
+        options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<RunSummary, RunError> {
+        self.run(graph, Verb::Apply, options, approver, cancel).await
+    }
+
+    /// Deletes everything that state names, dependents first; what the spec now says about deletion counts. See [`Engine::apply`].
+    pub async fn destroy(
+        &self,
+        graph: &Graph,
+        options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<RunSummary, RunError> {
+        self.run(graph, Verb::Destroy, options, approver, cancel).await
+    }
+
+    async fn run(
+        &self,
+        graph: &Graph,
+        verb: Verb,
+        options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<RunSummary, RunError> {
+        let pipeline = self.pipeline.clone();
+        self.events.emit(RunEvent::Started { version: 1, verb, pipeline });
+        let mut lease = self.lease(verb, options.lock_timeout, cancel).await?;
+        let result = self.run_leased(graph, verb, options, approver, cancel, lease.as_mut()).await;
+        let released = lease.release().await;
+        let summary = result?;
+        released?;
+        self.events.emit(RunEvent::Finished { summary: summary.clone() });
+        Ok(summary)
+    }
+
+    async fn lease(
+        &self,
+        verb: Verb,
+        timeout: Duration,
+        cancel: &Cancel,
+    ) -> Result<Box<dyn Lease>, RunError> {
+        let began = self.clock.wall();
+        loop {
+            let holder = Holder {
+                who: self.who.clone(),
+                why: verb.as_str().into(),
+                since: self.clock.wall(),
+            };
+            match self.store.lease(holder).await {
+                Err(StoreError::Locked(_)) if self.clock.wall().since(began) < timeout => {
+                    tokio::select! {
+                        biased;
+                        () = cancel.cancelled(1) => return Err(RunError::Interrupted),
+                        () = self.clock.sleep(Duration::from_secs(1)) => {}
+                    }
+                }
+                answer => return Ok(answer?),
+            }
+        }
+    }
+
+    async fn run_leased(
+        &self,
+        graph: &Graph,
+        verb: Verb,
+        mut options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+        lease: &mut dyn Lease,
+    ) -> Result<RunSummary, RunError> {
+        let state = lease.load().await?.fold()?;
+        self.check_world(&state)?;
+        let saved = options.plan.take();
+        if let Some(plan) = &saved {
+            self.check_saved(plan, &state, verb)?;
+        }
+        let clock = self.clock.as_ref();
+        let journal = Journal::new(clock, state);
+        settle(&self.registry, clock, self.events.as_ref(), &journal, lease, cancel)
+            .await
+            .map_err(|error| match error {
+                SettleError::Read(error) => RunError::Plan(vec![error]),
+                SettleError::Store(error) => RunError::Store(error),
+                SettleError::Interrupted => RunError::Interrupted,
+            })?;
+        let state = journal.with_state(State::clone);
+        let plan = tokio::select! {
+            biased;
+            () = cancel.cancelled(1) => return Err(RunError::Interrupted),
+            plan = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref()) => plan?,
+        };
+        let plan = match saved {
+            Some(saved) => reconcile(saved, plan)?,
+            None => plan,
+        };
+        self.events.emit(RunEvent::Planned { plan: Box::new(plan.clone()) });
+        if !plan.refusals.is_empty() {
+            return Err(RunError::Refused(plan.refusals));
+        }
+        let earlier = state.run.as_ref().filter(|run| run.verb == verb.as_str());
+        let agreed = |a: &Address| {
+            options.consent_to_all
+                || options.consent.contains(a)
+                || earlier.is_some_and(|run| run.consent.contains(a))
+        };
+        let unagreed: Vec<_> = plan
+            .needs_consent()
+            .into_iter()
+            .filter(|(address, _)| !agreed(address))
+            .map(|(address, data)| (address.clone(), data))
+            .collect();
+        if !unagreed.is_empty() {
+            return Err(RunError::DataLoss(unagreed));
+        }
+        if plan.steps.iter().all(|s| s.action == Action::NoOp) {
+            // Nothing to do, and nothing was left open.
+            if state.run.is_some() {
+                journal.write(lease, Entry::RunFinished { complete: true }).await?;
+                lease.compact(&journal.with_state(State::clone)).await?;
+            }
+            return Ok(RunSummary::default());
+        }
+
+        let (approved, declined, open) = self.ask(&plan, &state, approver, cancel).await?;
+        if state.lineage.is_empty() {
+            let (lineage, pipeline) = (plan.lineage.clone(), self.pipeline.clone());
+            let entry = Entry::Opened { lineage, pipeline, pin: self.pin.clone() };
+            journal.write(lease, entry).await?;
+        }
+        let consent = plan.needs_consent().into_keys().cloned().collect();
+        let (plan_digest, nonce) = (plan.digest.clone(), plan.nonce.clone());
+        let verb = verb.as_str().to_owned();
+        journal.write(lease, Entry::RunStarted { verb, plan: plan_digest, nonce, consent }).await?;
+        for (stage, calls) in approved {
+            journal
+                .write(lease, Entry::Approved { stage, plan: plan.digest.clone(), calls })
+                .await?;
+        }
+        let mut summary = RunSummary { open: open.clone(), ..RunSummary::default() };
+        if open.is_empty() {
+            let executor = Executor {
+                registry: &self.registry,
+                clock,
+                events: self.events.as_ref(),
+                journal: &journal,
+                cancel,
+                plan: &plan,
+            };
+            summary = executor.execute(lease, &declined).await?;
+        }
+        journal.write(lease, Entry::RunFinished { complete: summary.is_complete() }).await?;
+        lease.compact(&journal.with_state(State::clone)).await?;
+        Ok(summary)
+    }
+
+    /// Asks at every gate whose calls no earlier approval of an unfinished run contains.
+    #[expect(clippy::type_complexity, reason = "three lists that are taken apart at once")]
+    async fn ask(
+        &self,
+        plan: &Plan,
+        state: &State,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<(Vec<(String, Vec<ApprovedCall>)>, Vec<String>, Vec<String>), RunError> {
+        let gates = gates(plan, |stage| {
+            let approved = state.run.as_ref().and_then(|run| run.approved.get(stage));
+            approved.map(Vec::as_slice).unwrap_or_default()
+        });
+        for stage in plan.stages() {
+            if !gates.iter().any(|g| g.stage == stage) {
+                let stage = stage.to_owned();
+                self.events.emit(RunEvent::Gate { stage, answer: Answer::Approve, earlier: true });
+            }
+        }
+        let (mut granted, mut declined, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        for gate in gates {
+            let answer = tokio::select! {
+                biased;
+                () = cancel.cancelled(1) => return Err(RunError::Interrupted),
+                answer = approver.ask(&gate) => answer,
+            };
+            let stage = gate.stage.clone();
+            self.events.emit(RunEvent::Gate { stage, answer, earlier: false });
+            match answer {
+                Answer::Approve => {
+                    let calls = gate.steps.iter().flat_map(Step::to_approve).collect();
+                    granted.push((gate.stage, calls));
+                }
+                Answer::Decline => declined.push(gate.stage),
+                Answer::Later => open.push(gate.stage),
+            }
+        }
+        Ok((granted, declined, open))
+    }
+
+    async fn make_plan(
+        &self,
+        graph: &Graph,
+        state: &State,
+        verb: Verb,
+        stages: &[String],
+        saved: Option<&Plan>,
+    ) -> Result<Plan, RunError> {
+        let lineage = match saved {
+            Some(plan) => plan.lineage.clone(),
+            None if state.lineage.is_empty() => self.entropy.id("lineage"),
+            None => state.lineage.clone(),
+        };
+        let (pipeline, pin) = (&self.pipeline, &self.pin);
+        let options = plan::Options { verb, stages, pipeline, pin, lineage };
+        plan::plan(&self.registry, self.clock.as_ref(), &self.entropy, graph, state, &options)
+            .await
+            .map_err(RunError::Plan)
+    }
+
+    fn check_world(&self, state: &State) -> Result<(), RunError> {
+        let name = |pipeline: &str, pin: &Pin| {
+            format!(
+                "pipeline {pipeline} in account {}, region {} ({})",
+                pin.account, pin.region, pin.partition
+            )
+        };
+        if state.lineage.is_empty() || (state.pin == self.pin && state.pipeline == self.pipeline) {
+            return Ok(());
+        }
+        Err(RunError::WrongWorld {
+            expected: name(&state.pipeline, &state.pin),
+            found: name(&self.pipeline, &self.pin),
+        })
+    }
+
+    fn check_saved(&self, plan: &Plan, state: &State, verb: Verb) -> Result<(), RunError> {
+        let stale = |why: &str| Err(RunError::StalePlan(why.into()));
+        if plan.format != Plan::FORMAT {
+            return stale("it was written by another version");
+        }
+        if !plan.is_genuine() {
+            return stale("it was edited");
+        }
+        if plan.verb != verb {
+            return stale("it is for the other direction");
+        }
+        if plan.pin != self.pin || plan.pipeline != self.pipeline {
+            return stale("it is for another pipeline, account or region");
+        }
+        if !state.lineage.is_empty() && plan.lineage != state.lineage {
+            return stale("it was made for another state");
+        }
+        if plan.nonce == state.spent {
+            return stale("it was carried out already");
+        }
+        let interrupted = state.run.as_ref().is_some_and(|run| run.nonce == plan.nonce);
+        if plan.serial != state.serial && !interrupted {
+            return stale("another run has changed the state since");
+        }
+        Ok(())
+    }
+}
+
+/// The saved plan, provided that what is left to do now is part of it: `fresh` may need less, not more.
+fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
+    for step in &fresh.steps {
+        for call in &step.calls {
+            let listed = saved.steps.iter().filter(|s| s.address == step.address).any(|s| {
+                s.calls.iter().any(|planned| {
+                    planned.op == call.op
+                        && planned.effect == call.effect
+                        && holds(&planned.call, &call.call)
+                })
+            });
+            if !listed {
+                return Err(RunError::StalePlan(format!(
+                    "{} now needs {}, which it does not list",
+                    step.address, call.op
+                )));
+            }
+        }
+    }
+    // The identity that was shown and approved, the steps as they are now.
+    Ok(Plan { nonce: saved.nonce, ..fresh }.sealed())
+}

@@ -1,0 +1,668 @@
+//! Carries out the steps of a plan: each as soon as what it waits for is done, none before its *begin* is durable.
+//!
+//! It does not decide what to do (`plan` did), does not print (events do), and does not know what a call is (kinds do).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll as TaskPoll;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::cancel::Cancel;
+use super::event::{EventSink, RunEvent, RunSummary, StepOutcome};
+use super::journal::Journal;
+use crate::address::Address;
+use crate::clock::{Clock, Timestamp};
+use crate::kind::{
+    CallError, Class, Condition, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
+    ErasedTarget, Mark, Next, Poll, Registry, holds, references, resolve,
+};
+use crate::plan::{Action, Plan, Reader, Step, backoff, foreign, in_window};
+use crate::state::{Entry, Lease, Outcome, StoreError};
+
+/// Requests under way at once. AWS throttles control planes at a few requests a second; waiting takes no place.
+const REQUESTS: usize = 8;
+/// How long a request already sent may take once the run was asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) struct Executor<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) events: &'a dyn EventSink,
+    pub(super) journal: &'a Journal<'a>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) plan: &'a Plan,
+}
+
+/// Why a step can't go on.
+enum Halt {
+    Outcome(StepOutcome),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Halt::Store(error)
+    }
+}
+
+fn failed(cause: impl Into<String>, help: impl Into<String>) -> Halt {
+    Halt::Outcome(StepOutcome::Failed { cause: cause.into(), help: help.into() })
+}
+
+enum Progress {
+    Finished(usize, Result<StepOutcome, Halt>, Duration),
+    Flush,
+}
+
+impl Executor<'_> {
+    /// Runs every step that can run. Steps of declined stages, and what waits for them, are skipped.
+    ///
+    /// # Errors
+    /// The store failed: nothing was begun after that; requests already sent were awaited.
+    pub(super) async fn execute(
+        &self,
+        lease: &mut dyn Lease,
+        declined: &[String],
+    ) -> Result<RunSummary, StoreError> {
+        let steps = &self.plan.steps;
+        let started = self.clock.wall();
+        let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
+        let mut waits: Vec<usize> = vec![0; steps.len()];
+        for (n, step) in steps.iter().enumerate() {
+            waits[n] = step.after.len();
+            step.after.iter().for_each(|&before| unblocks[before].push(n));
+        }
+        let mut summary = RunSummary { declined: declined.to_vec(), ..RunSummary::default() };
+        let mut over: Vec<bool> = vec![false; steps.len()];
+        let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|&n| waits[n] == 0).collect();
+        for (n, step) in steps.iter().enumerate() {
+            if step.changes() && declined.contains(&step.stage) && !over[n] {
+                self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
+                self.skip_after(n, &unblocks, &mut over, &mut summary);
+            }
+        }
+        let requests = Semaphore::new(REQUESTS);
+        let mut running: FuturesUnordered<
+            BoxFuture<'_, (usize, Result<StepOutcome, Halt>, Duration)>,
+        > = FuturesUnordered::new();
+        let mut broken: Option<StoreError> = None;
+        loop {
+            while let Some(n) = ready.pop_first() {
+                if over[n] {
+                    continue;
+                }
+                let stopping = self.cancel.is_cancelled() || broken.is_some();
+                if steps[n].action == Action::NoOp {
+                    over[n] = true;
+                    release(n, &unblocks, &mut waits, &mut ready);
+                } else if stopping {
+                    let outcome = StepOutcome::Interrupted { going_on: None };
+                    self.finish(n, outcome, Duration::ZERO, &mut over, &mut summary);
+                    self.skip_after(n, &unblocks, &mut over, &mut summary);
+                } else {
+                    let requests = &requests;
+                    running.push(Box::pin(async move {
+                        let begun = self.clock.wall();
+                        let result = self.step(&steps[n], requests).await;
+                        (n, result, self.clock.wall().since(begun))
+                    }));
+                }
+            }
+            let progress = poll_fn(|cx| match running.poll_next_unpin(cx) {
+                TaskPoll::Ready(Some((n, result, took))) => {
+                    TaskPoll::Ready(Some(Progress::Finished(n, result, took)))
+                }
+                TaskPoll::Ready(None) => TaskPoll::Ready(None),
+                // Every step has come to a halt: what they want written goes into one batch.
+                TaskPoll::Pending if self.journal.has_queue() => {
+                    TaskPoll::Ready(Some(Progress::Flush))
+                }
+                TaskPoll::Pending => TaskPoll::Pending,
+            });
+            let progress = tokio::select! {
+                biased;
+                () = self.cancel.cancelled(2) => {
+                    for (n, step) in steps.iter().enumerate() {
+                        if !over[n] && step.action != Action::NoOp {
+                            let outcome = StepOutcome::Interrupted { going_on: self.going_on(step) };
+                            self.finish(n, outcome, Duration::ZERO, &mut over, &mut summary);
+                        }
+                    }
+                    None
+                }
+                progress = progress => progress,
+            };
+            match progress {
+                None => break,
+                Some(Progress::Flush) => {
+                    if let Err(error) = self.journal.flush(lease).await {
+                        broken.get_or_insert(error);
+                    }
+                }
+                Some(Progress::Finished(n, result, took)) => match result {
+                    Ok(outcome @ StepOutcome::Done { .. }) => {
+                        self.finish(n, outcome, took, &mut over, &mut summary);
+                        release(n, &unblocks, &mut waits, &mut ready);
+                    }
+                    Ok(outcome) | Err(Halt::Outcome(outcome)) => {
+                        self.finish(n, outcome, took, &mut over, &mut summary);
+                        self.skip_after(n, &unblocks, &mut over, &mut summary);
+                    }
+                    Err(Halt::Store(error)) => {
+                        let cause = format!("the state could not be written: {error}");
+                        let outcome = StepOutcome::Failed { cause, help: String::new() };
+                        self.finish(n, outcome, took, &mut over, &mut summary);
+                        self.skip_after(n, &unblocks, &mut over, &mut summary);
+                        broken.get_or_insert(error);
+                    }
+                },
+            }
+        }
+        summary.elapsed_ms = millis(self.clock.wall().since(started));
+        match broken {
+            Some(error) => Err(error),
+            None => Ok(summary),
+        }
+    }
+
+    fn finish(
+        &self,
+        n: usize,
+        outcome: StepOutcome,
+        took: Duration,
+        over: &mut [bool],
+        summary: &mut RunSummary,
+    ) {
+        let step = &self.plan.steps[n];
+        over[n] = true;
+        let address = step.address.clone();
+        match (&outcome, step.action) {
+            (StepOutcome::Done { .. }, Action::Create) => summary.created += 1,
+            (StepOutcome::Done { .. }, Action::Update | Action::Wait) => summary.updated += 1,
+            (StepOutcome::Done { .. }, Action::Delete) => summary.deleted += 1,
+            (StepOutcome::Done { .. }, Action::NoOp | Action::Record) => {}
+            (StepOutcome::Failed { .. }, _) => summary.failed.push(address.clone()),
+            (StepOutcome::Skipped { .. }, _) => summary.skipped.push(address.clone()),
+            (StepOutcome::Declined, _) => {}
+            (StepOutcome::Interrupted { going_on }, _) => {
+                summary.interrupted.push((address.clone(), going_on.clone()));
+            }
+        }
+        self.events.emit(RunEvent::StepFinished {
+            address,
+            action: step.action,
+            outcome,
+            elapsed_ms: millis(took),
+        });
+    }
+
+    /// Skips what waits, directly or not, for a step that was not done.
+    fn skip_after(
+        &self,
+        root: usize,
+        unblocks: &[Vec<usize>],
+        over: &mut [bool],
+        summary: &mut RunSummary,
+    ) {
+        let because_of = &self.plan.steps[root].address;
+        let mut next = unblocks[root].clone();
+        while let Some(n) = next.pop() {
+            if over[n] {
+                continue;
+            }
+            next.extend(&unblocks[n]);
+            if self.plan.steps[n].action == Action::NoOp {
+                over[n] = true;
+            } else {
+                let outcome = StepOutcome::Skipped { because_of: because_of.clone() };
+                self.finish(n, outcome, Duration::ZERO, over, summary);
+            }
+        }
+    }
+
+    /// What is still going on for a step's object, by what the journal says.
+    fn going_on(&self, step: &Step) -> Option<String> {
+        self.journal.with_state(|state| {
+            let object = state.records.get(&step.address)?.object(step.generation)?;
+            object.pending.as_ref().map(|p| format!("{} was sent", p.op))
+        })
+    }
+
+    async fn step(&self, step: &Step, requests: &Semaphore) -> Result<StepOutcome, Halt> {
+        self.events.emit(RunEvent::StepStarted {
+            address: step.address.clone(),
+            action: step.action,
+            name: step.name.clone(),
+            usual_secs: step.calls.iter().map(|c| c.usual_secs).sum(),
+        });
+        let Some(kind) = self.registry.get(&step.kind) else {
+            return Err(failed(format!("kind {} is not registered", step.kind), ""));
+        };
+        self.take_place(step).await?;
+        Walk {
+            executor: self,
+            kind,
+            step,
+            requests,
+            want: self.wanted(step)?,
+            accepted: None,
+            waiting: None,
+            attempts: BTreeMap::new(),
+        }
+        .walk()
+        .await
+    }
+
+    /// Makes the step's object the current one where it takes over from another.
+    async fn take_place(&self, step: &Step) -> Result<(), Halt> {
+        let current = self.journal.with_state(|state| {
+            state.records.get(&step.address)?.current.as_ref().map(|o| o.generation)
+        });
+        if let Some(old) = step.deposes
+            && current == Some(old)
+        {
+            let entry = Entry::Deposed { address: step.address.clone(), generation: old };
+            self.journal.record(entry).await?;
+        }
+        if step.restores && current != Some(step.generation) {
+            let generation = step.generation;
+            self.journal
+                .record(Entry::Restored { address: step.address.clone(), generation })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The step's props with every reference resolved; `None` for a deletion.
+    fn wanted(&self, step: &Step) -> Result<Option<Value>, Halt> {
+        let gone = step.action == Action::Record && step.outputs.is_null();
+        if step.action == Action::Delete || gone && self.is_removal(step) {
+            return Ok(None);
+        }
+        let known = self.journal.with_state(|state| {
+            let outputs = |a: &Address| {
+                let object = state.records.get(a)?.current.as_ref()?;
+                object.was_ready().then(|| (a.clone(), object.outputs.clone()))
+            };
+            step.deps.iter().filter_map(outputs).collect::<BTreeMap<_, _>>()
+        });
+        let props = resolve(&step.props, &known);
+        match references(&props).first() {
+            None => Ok(Some(props)),
+            Some(missing) => Err(failed(
+                format!("output `{}` of {} is not known", missing.output, missing.address),
+                "",
+            )),
+        }
+    }
+
+    /// A record step without outputs forgets an object that does not exist any more.
+    fn is_removal(&self, step: &Step) -> bool {
+        step.calls.is_empty() && step.in_flight.is_none()
+    }
+}
+
+fn release(n: usize, unblocks: &[Vec<usize>], waits: &mut [usize], ready: &mut BTreeSet<usize>) {
+    for &next in &unblocks[n] {
+        waits[next] -= 1;
+        if waits[next] == 0 {
+            ready.insert(next);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// One step's way through the loop of design decision D4: observe, take the first call, begin, perform, end, observe again.
+struct Walk<'a> {
+    executor: &'a Executor<'a>,
+    kind: &'a Arc<dyn ErasedKind>,
+    step: &'a Step,
+    requests: &'a Semaphore,
+    want: Option<Value>,
+    /// The call that AWS accepted last in this run, and when.
+    accepted: Option<(Value, Timestamp)>,
+    /// What is waited for, since when, and how it looked.
+    waiting: Option<(String, Timestamp, String)>,
+    /// Failures by class, for the pauses between attempts.
+    attempts: BTreeMap<&'static str, u32>,
+}
+
+impl Walk<'_> {
+    async fn walk(mut self) -> Result<StepOutcome, Halt> {
+        loop {
+            if self.executor.cancel.is_cancelled() {
+                return Ok(self.interrupted());
+            }
+            match self.next().await? {
+                Next::Converged(outputs) if self.want.is_some() => {
+                    return self.ready(outputs).await;
+                }
+                Next::Converged(_) | Next::Gone => return self.gone().await,
+                Next::Wait { condition, .. } => self.wait(condition).await?,
+                Next::Calls(calls) => {
+                    self.waiting = None;
+                    match calls.into_iter().next() {
+                        Some(call) => self.call(call).await?,
+                        None => {
+                            return Err(failed("its kind lists no call and is not converged", ""));
+                        }
+                    }
+                }
+                Next::Replace { because, .. } => {
+                    return Err(no_longer_holds(&format!(
+                        "it would have to be replaced: {because}"
+                    )));
+                }
+                Next::Refuse { because, help } => return Err(failed(because, help)),
+                Next::Failed { cause, help } => {
+                    self.settle(&cause).await?;
+                    return Err(failed(cause, help));
+                }
+            }
+        }
+    }
+
+    /// Observes and decides.
+    async fn next(&self) -> Result<ErasedNext, Halt> {
+        let Executor { journal, clock, plan, .. } = self.executor;
+        let (was, pursuit) = journal.with_state(|state| {
+            let object =
+                state.records.get(&self.step.address).and_then(|r| r.object(self.step.generation));
+            let was =
+                object.filter(|o| o.was_ready()).map(|o| (o.props.clone(), o.outputs.clone()));
+            (was, object.and_then(crate::state::Object::pursuit))
+        });
+        let props = self.want.clone().unwrap_or_else(|| self.step.props.clone());
+        // What a deletion does is decided by the props in the plan: a destroy takes them from the present spec.
+        let was = match (&self.want, was) {
+            (None, was) => Some((props.clone(), was.map_or(Value::Null, |(_, outputs)| outputs))),
+            // A selection that the plan made is kept: it is the one that was shown.
+            (Some(_), None) if !self.step.outputs.is_null() => {
+                Some((props.clone(), self.step.outputs.clone()))
+            }
+            (Some(_), was) => was,
+        };
+        let target = ErasedTarget { props, was: was.clone(), pursuit: pursuit.clone() };
+        let seen = {
+            let _permit = self.requests.acquire().await;
+            let reader = Reader { clock: *clock };
+            match reader.observe_or(self.kind, &target, self.executor.cancel).await {
+                None => return Err(Halt::Outcome(self.interrupted())),
+                Some(Ok(seen)) => seen,
+                Some(Err(error)) => return Err(failed_read(&error)),
+            }
+        };
+        let case = ErasedCase {
+            want: self.want.clone(),
+            seen,
+            was,
+            pursuit,
+            mark: Mark {
+                lineage: plan.lineage.clone(),
+                pipeline: plan.pipeline.clone(),
+                address: self.step.address.clone(),
+            },
+        };
+        let broken = |error: CallError| failed(error.to_string(), "");
+        let mark =
+            case.seen.as_ref().map(|seen| self.kind.mark(seen)).transpose().map_err(broken)?;
+        if in_window(self.kind.as_ref(), case.pursuit.as_ref(), mark.as_ref(), clock.wall()) {
+            let condition = Condition::new(
+                "the created object to be visible",
+                "not visible yet",
+                Duration::from_secs(5),
+            );
+            return Ok(Next::Wait { condition, then: Vec::new() });
+        }
+        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &plan.lineage)) {
+            if self.want.is_none() {
+                return Ok(Next::Gone);
+            }
+            let help = "give it another name, remove that object, or declare it with `existing`";
+            return Err(failed(problem, help));
+        }
+        self.kind.calls(&case).map_err(broken)
+    }
+
+    async fn call(&mut self, call: ErasedProposed) -> Result<(), Halt> {
+        let Executor { journal, clock, events, cancel, .. } = self.executor;
+        self.check_listed(&call)?;
+        if let Some((accepted, at)) = &self.accepted
+            && *accepted == call.call
+        {
+            // Accepted, and reads still show the past: look again, don't repeat.
+            let passed = clock.wall().since(*at);
+            if passed >= self.kind.visibility() {
+                let cause = format!(
+                    "{} was accepted {} s ago and the object still does not show it",
+                    call.op,
+                    passed.as_secs()
+                );
+                return Err(failed(cause, "run again to try once more"));
+            }
+            return self.pause(Poll::usual(Duration::from_secs(5)).next(passed)).await;
+        }
+        let (address, generation) = (self.step.address.clone(), self.step.generation);
+        journal.record(self.begin(&call)).await?;
+        let permit = self.requests.acquire().await;
+        // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
+        if cancel.is_cancelled() {
+            return Err(Halt::Outcome(self.interrupted()));
+        }
+        events.emit(RunEvent::CallStarted {
+            address: address.clone(),
+            op: call.op.clone(),
+            data: call.data.clone(),
+        });
+        let answer = tokio::select! {
+            biased;
+            answer = self.kind.perform(&call.call, &call.guard) => answer,
+            () = async { cancel.cancelled(1).await; clock.grace(GRACE).await } => {
+                Err(CallError::new(Class::Unknown, &call.op, "no answer within five seconds of the interruption"))
+            }
+        };
+        drop(permit);
+        let retry = match &answer {
+            Ok(_) => None,
+            Err(error) => self.patience(error, call.effect),
+        };
+        events.emit(RunEvent::CallFinished {
+            address: address.clone(),
+            op: call.op.clone(),
+            error: answer.as_ref().err().cloned(),
+            retry: answer.is_ok() || retry.is_some(),
+        });
+        let outcome = match &answer {
+            Ok(sent) => Outcome::Accepted(sent.clone()),
+            Err(error) => Outcome::Failed(error.clone()),
+        };
+        journal.record(Entry::End { address, generation, outcome }).await?;
+        match (answer, retry) {
+            (Ok(_), _) => {
+                self.attempts.clear();
+                self.accepted = Some((call.call, clock.wall()));
+                Ok(())
+            }
+            (Err(_), Some(pause)) => self.pause(pause).await,
+            (Err(error), None) => {
+                if error.class != Class::Unknown {
+                    self.settle(&error.to_string()).await?;
+                }
+                Err(failed(error.to_string(), help_for(error.class)))
+            }
+        }
+    }
+
+    fn begin(&self, call: &ErasedProposed) -> Entry {
+        Entry::Begin {
+            address: self.step.address.clone(),
+            generation: self.step.generation,
+            kind: self.step.kind.clone(),
+            version: self.kind.version(),
+            stage: self.step.stage.clone(),
+            name: self.step.name.clone(),
+            props: self.want.clone().unwrap_or_else(|| self.step.props.clone()),
+            deps: self.step.deps.clone(),
+            op: call.op.clone(),
+            effect: call.effect,
+            call: call.call.clone(),
+            guard: call.guard.clone(),
+        }
+    }
+
+    /// The plan is what happens: only listed calls are sent.
+    fn check_listed(&self, call: &ErasedProposed) -> Result<(), Halt> {
+        let listed = self.step.calls.iter().any(|planned| {
+            planned.op == call.op
+                && planned.effect == call.effect
+                && planned.data.verdict >= call.data.verdict
+                && holds(&planned.call, &call.call)
+        });
+        if listed {
+            return Ok(());
+        }
+        Err(no_longer_holds(&format!(
+            "{} would be needed as well, or with other arguments",
+            call.op
+        )))
+    }
+
+    /// How long to pause before observing again after a failure; `None` if it stays a failure.
+    fn patience(&mut self, error: &CallError, effect: Effect) -> Option<Duration> {
+        let (name, attempts, pause): (_, u32, fn(u32) -> Duration) = match error.class {
+            Class::Throttled => ("throttled", 20, backoff),
+            Class::Unknown => ("unknown", 8, backoff),
+            // Observing tells whose it is.
+            Class::AlreadyExists => ("exists", 3, |_| Duration::from_secs(2)),
+            Class::Conflict => ("conflict", 120, |n| Duration::from_secs(u64::from(3 + n).min(15))),
+            Class::NotYet => ("not yet", 60, |_| Duration::from_secs(3)),
+            Class::NotFound if effect == Effect::Delete => ("gone", 3, |_| Duration::from_secs(2)),
+            Class::NotFound => ("not found", 10, |_| Duration::from_secs(3)),
+            Class::Denied | Class::Expired | Class::Invalid | Class::Quota => return None,
+        };
+        if error.class == Class::Unknown && self.executor.cancel.is_cancelled() {
+            return Some(Duration::ZERO);
+        }
+        let attempt = self.attempts.entry(name).or_default();
+        *attempt += 1;
+        (*attempt <= attempts).then(|| pause(*attempt - 1))
+    }
+
+    async fn wait(&mut self, condition: Condition) -> Result<(), Halt> {
+        let Executor { clock, events, .. } = self.executor;
+        let now = clock.wall();
+        let (since, news) = match &self.waiting {
+            Some((what, since, seen)) if *what == condition.what => {
+                (*since, *seen != condition.seen)
+            }
+            _ => (now, true),
+        };
+        let waited = now.since(since);
+        self.waiting = Some((condition.what.clone(), since, condition.seen.clone()));
+        if news {
+            events.emit(RunEvent::Waiting {
+                address: self.step.address.clone(),
+                condition: condition.clone(),
+            });
+        }
+        if waited > condition.deadline {
+            let cause = format!(
+                "waited {} min for {}; it is {}",
+                waited.as_secs() / 60,
+                condition.what,
+                condition.seen
+            );
+            return Err(failed(
+                cause,
+                "nothing was undone and it goes on in the cloud: run again to go on waiting",
+            ));
+        }
+        self.pause(Poll::usual(condition.usual).next(waited)).await
+    }
+
+    /// Sleeps, unless the run is asked to stop.
+    async fn pause(&self, duration: Duration) -> Result<(), Halt> {
+        tokio::select! {
+            biased;
+            () = self.executor.cancel.cancelled(1) => Err(Halt::Outcome(self.interrupted())),
+            () = self.executor.clock.sleep(duration) => Ok(()),
+        }
+    }
+
+    fn interrupted(&self) -> StepOutcome {
+        let waiting =
+            self.waiting.as_ref().map(|(what, _, seen)| format!("waiting for {what} ({seen})"));
+        StepOutcome::Interrupted { going_on: waiting.or_else(|| self.executor.going_on(self.step)) }
+    }
+
+    async fn settle(&self, found: &str) -> Result<(), Halt> {
+        let (address, generation) = (self.step.address.clone(), self.step.generation);
+        let known = self.executor.journal.with_state(|state| {
+            state.records.get(&address).and_then(|r| r.object(generation)).is_some()
+        });
+        if known {
+            let entry = Entry::Settled { address, generation, found: found.to_owned() };
+            self.executor.journal.record(entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn ready(&self, outputs: Value) -> Result<StepOutcome, Halt> {
+        let step = self.step;
+        let entry = Entry::Ready {
+            address: step.address.clone(),
+            generation: step.generation,
+            kind: step.kind.clone(),
+            version: self.kind.version(),
+            stage: step.stage.clone(),
+            name: step.name.clone(),
+            props: self.want.clone().unwrap_or_default(),
+            outputs: outputs.clone(),
+            deps: step.deps.clone(),
+        };
+        self.executor.journal.record(entry).await?;
+        Ok(StepOutcome::Done { outputs })
+    }
+
+    async fn gone(&self) -> Result<StepOutcome, Halt> {
+        let (address, generation) = (self.step.address.clone(), self.step.generation);
+        let known = self.executor.journal.with_state(|state| {
+            state.records.get(&address).and_then(|r| r.object(generation)).is_some()
+        });
+        if known {
+            self.executor.journal.record(Entry::Gone { address, generation }).await?;
+        }
+        Ok(StepOutcome::Done { outputs: Value::Null })
+    }
+}
+
+fn no_longer_holds(why: &str) -> Halt {
+    failed(
+        format!("the plan no longer holds: {why}"),
+        "plan again: nothing that was not shown is done",
+    )
+}
+
+fn failed_read(error: &CallError) -> Halt {
+    failed(format!("it could not be looked at: {error}"), help_for(error.class))
+}
+
+fn help_for(class: Class) -> &'static str {
+    match class {
+        Class::Expired => "renew the credentials and run again: nothing is lost, waits re-attach",
+        Class::Denied => "the caller needs this permission; run again once it has it",
+        Class::Quota => "raise the quota or remove what is not needed, then run again",
+        Class::Throttled | Class::Unknown | Class::Conflict | Class::NotYet => "run again to go on",
+        Class::NotFound | Class::AlreadyExists | Class::Invalid => "",
+    }
+}

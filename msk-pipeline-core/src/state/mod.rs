@@ -1,0 +1,17 @@
+//! What outlives the process: `state = fold(journal)`, and the stores that keep it.
+
+mod disk;
+mod entry;
+mod file;
+mod memory;
+mod record;
+mod store;
+
+pub use disk::{Disk, MemoryDisk, RealDisk};
+pub use entry::{ApprovedCall, Entry, Outcome, Stamped};
+pub use file::FileStore;
+pub use memory::MemoryStore;
+pub use record::{IllegalEntry, Object, OpenRun, Pending, Pin, Record, State};
+pub use store::{Holder, Lease, Loaded, StateStore, StoreError};
+#[cfg(any(test, feature = "testkit"))]
+pub use store::{MockLease, MockStateStore};
