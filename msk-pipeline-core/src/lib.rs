@@ -10,6 +10,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod dsl;
 mod entropy;
 pub mod graph;
 pub mod kind;
