@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::fault::Faults;
-use crate::services;
+use crate::{protocol, services};
 
 /// World time: milliseconds since the Unix epoch.
 pub type Millis = u64;
@@ -194,9 +194,135 @@ pub struct World {
     /// Raised by every changing call.
     #[serde(default)]
     pub revision: u64,
+    /// Draws made since this value was loaded: tells whether a call drew.
+    #[serde(skip)]
+    drawn: u64,
+}
+
+/// Whether an operation never changes anything, by the first word of its name.
+pub fn is_read(operation: &str) -> bool {
+    ["Describe", "Get", "List", "Head", "Filter"].iter().any(|word| operation.starts_with(word))
 }
 
 impl World {
+    /// Answers one request at a moment of world time. This is the whole of the embedded AWS; everything else is a shell.
+    ///
+    /// # Guarantees
+    /// The response and the next state depend on this state, `now` and the request alone. Reads change nothing. When
+    /// [`Response::changed`] is set the state differs from before, and `revision` is higher by one.
+    pub fn handle(&mut self, now: Millis, request: &Request) -> Response {
+        let request_id = protocol::request_id(now, request);
+        let head = request.method == "HEAD";
+        let target = match protocol::target(request) {
+            Ok(target) => target,
+            Err(e) => {
+                let model = e.service.and_then(crate::model::of);
+                return protocol::error(e.protocol, e.service, model, &e.error, &request_id, head);
+            }
+        };
+        let operation = target.operation.as_str();
+        let strike = self.faults.strike(self.settings.seed, target.service, operation);
+        let drawn = self.drawn;
+        let outcome = match (strike.reset, strike.refusal) {
+            (true, _) => Err(AwsError::new("Reset", "")),
+            (_, Some(refusal)) => Err(refusal),
+            _ => self.carry_out(now, &target, request, &request_id),
+        };
+        // An operation that failed after it drew has moved a generator: that too has to be stored.
+        let changed =
+            strike.counted || self.drawn != drawn || (outcome.is_ok() && !is_read(operation));
+        debug_assert!(
+            !is_read(operation) || self.drawn == drawn,
+            "{operation} reads and must not draw"
+        );
+        if changed {
+            self.revision += 1;
+        }
+        let mut response = match outcome {
+            Ok(reply) => protocol::success(&target, reply, &request_id),
+            Err(error) => {
+                let (protocol, model) = (target.model.metadata.protocol, Some(target.model));
+                protocol::error(protocol, Some(target.service), model, &error, &request_id, head)
+            }
+        };
+        if head {
+            response.body = bytes::Bytes::new();
+        }
+        if strike.reset || strike.lost {
+            response.delivery = Delivery::Dropped;
+        }
+        response.delay += strike.delay;
+        response.changed = changed;
+        response
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Millis,
+        target: &protocol::Target,
+        request: &Request,
+        request_id: &str,
+    ) -> Outcome {
+        self.check_region(target)?;
+        let service = services::SERVICES.iter().find(|s| s.name == target.service);
+        let service = service
+            .filter(|s| s.operations.contains(&target.operation.as_str()))
+            .ok_or_else(|| {
+                let message = format!(
+                    "{} of {} is not part of the embedded AWS",
+                    target.operation, target.service
+                );
+                AwsError::new("NotImplemented", message).status(501)
+            })?;
+        let input = protocol::input(target, request)?;
+        let problems = protocol::problems(target, &input);
+        if !problems.is_empty() {
+            return Err(protocol::invalid(target.service, &problems));
+        }
+        let cx = Cx { now, body: input.body, request_id: request_id.to_owned() };
+        let reply = (service.handle)(self, &cx, &target.operation, &input.value)?;
+        let foreign = protocol::output_problems(target.model, &target.operation, &reply.value);
+        debug_assert!(
+            foreign.is_empty(),
+            "{} answers what its model lacks: {foreign:?}",
+            target.operation
+        );
+        Ok(reply)
+    }
+
+    /// One region exists. IAM is global and STS has a global endpoint; both are signed for the partition's first region.
+    fn check_region(&self, target: &protocol::Target) -> Result<(), AwsError> {
+        let expected = &self.settings.region;
+        match &target.region {
+            Some(region) if region != expected && !matches!(target.service, "iam" | "sts") => {
+                Err(match target.service {
+                    "s3" => AwsError::new(
+                        "AuthorizationHeaderMalformed",
+                        format!(
+                            "The authorization header is malformed; the region '{region}' is wrong; expecting '{expected}'"
+                        ),
+                    )
+                    .status(400)
+                    .with("Region", expected.as_str()),
+                    "ec2" => AwsError::new(
+                        "AuthFailure",
+                        "Credential should be scoped to a valid region.",
+                    ),
+                    "rds" => AwsError::new(
+                        "SignatureDoesNotMatch",
+                        "Credential should be scoped to a valid region.",
+                    ),
+                    _ => AwsError::new(
+                        "InvalidSignatureException",
+                        "Credential should be scoped to a valid region.",
+                    ),
+                }
+                .status(if target.service == "s3" { 400 } else { 403 }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A fresh account with its default network.
     pub fn new(settings: Settings) -> Self {
         let mut world = Self { settings, ..Self::default() };
@@ -207,6 +333,7 @@ impl World {
     /// The next value of the generator for `label`. Labels are independent: what one object draws does not depend on which
     /// other objects were made before it.
     pub fn draw(&mut self, label: &str) -> u64 {
+        self.drawn += 1;
         let n = self.state.draws.entry(label.into()).or_default();
         *n += 1;
         let mut hash = Sha256::new();
