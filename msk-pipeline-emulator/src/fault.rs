@@ -104,6 +104,8 @@ pub enum Effect {
     Reset,
     /// The call takes effect, then the connection is closed without the reply.
     LostReply,
+    /// The call takes effect, but no reply ever comes and the connection stays open.
+    Silence,
     /// The reply takes this much longer, in world milliseconds.
     Slow(Millis),
 }
@@ -192,6 +194,8 @@ pub struct Strike {
     pub reset: bool,
     /// Carry it out, then close the connection.
     pub lost: bool,
+    /// Carry it out, then say nothing.
+    pub silent: bool,
     /// Delay the reply.
     pub delay: Millis,
     /// A rule counted the call: the world has to be stored.
@@ -214,6 +218,7 @@ impl Faults {
             match &rule.effect {
                 Effect::Slow(delay) => out.delay += delay,
                 Effect::LostReply => out.lost = true,
+                Effect::Silence => out.silent = true,
                 Effect::Reset if !refused => out.reset = true,
                 Effect::Throttle if !refused => out.refusal = Some(protocol::throttle(service)),
                 Effect::ServerError(status) if !refused => {

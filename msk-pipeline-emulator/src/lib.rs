@@ -7,7 +7,6 @@
 //! This crate knows nothing of the engine and of the AWS provider that are tested against it, so that they cannot share a mistake.
 
 pub mod fault;
-pub mod lifecycle;
 pub mod model;
 pub mod protocol;
 pub mod services;

@@ -72,6 +72,8 @@ pub enum Delivery {
     Normal,
     /// The connection is closed without it (the request may have taken effect).
     Dropped,
+    /// Nothing ever comes and the connection stays open, as for a caller that was killed while it waited.
+    Held,
 }
 
 /// One response, ready for the wire.
@@ -250,6 +252,8 @@ impl World {
         }
         if strike.reset || strike.lost {
             response.delivery = Delivery::Dropped;
+        } else if strike.silent {
+            response.delivery = Delivery::Held;
         }
         response.delay += strike.delay;
         response.changed = changed;

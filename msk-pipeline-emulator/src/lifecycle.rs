@@ -1,1 +1,0 @@
-//! States as a function of recorded events and the present time.
