@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 
 use msk_pipeline_emulator::shell::http::Server;
 use msk_pipeline_emulator::shell::{FileWorld, InProcess, Mapping, wall_now};
@@ -16,16 +17,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let port = arguments.first().map_or(Ok(0), |p| p.parse())?;
     let scale = arguments.get(2).map_or(Ok(60.0), |s| s.parse())?;
     let settings = Settings::default();
-    let server = match arguments.get(1) {
-        Some(folder) => {
-            let world = FileWorld::open_or_create(Path::new(folder), settings, scale)?;
-            Server::start(port, world.clone(), world).await?
-        }
-        None => {
-            let time = Mapping::new(settings.epoch, wall_now(), scale);
-            Server::start(port, InProcess::new(World::new(settings)), std::sync::Arc::new(time))
-                .await?
-        }
+    let server = if let Some(folder) = arguments.get(1) {
+        let world = FileWorld::open_or_create(Path::new(folder), settings, scale)?;
+        Server::start(port, world.clone(), world).await?
+    } else {
+        let time = Mapping::new(settings.epoch, wall_now(), scale);
+        Server::start(port, InProcess::new(World::new(settings)), Arc::new(time)).await?
     };
     println!("{}", server.url());
     let mut rest = Vec::new();

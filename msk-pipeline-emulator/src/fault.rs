@@ -162,6 +162,7 @@ impl Rule {
     }
 
     /// Counts a matching call and says whether it is struck.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
     fn strikes(&mut self, seed: u64, service: &str, operation: &str) -> bool {
         self.seen += 1;
         let struck = self.times.is_none_or(|t| self.struck < t)
@@ -187,6 +188,7 @@ impl Rule {
 
 /// What the rules decide about one call.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts; several may hold")]
 pub struct Strike {
     /// Answer this instead of carrying the call out.
     pub refusal: Option<AwsError>,
@@ -251,11 +253,10 @@ impl Faults {
 
 fn server_error(service: &str, status: u16) -> AwsError {
     let code = match (service, status) {
-        ("kafka" | "kafkaconnect", 503) => "ServiceUnavailableException",
+        ("kafka" | "kafkaconnect" | "logs", 503) => "ServiceUnavailableException",
         ("kafka" | "kafkaconnect", _) => "InternalServerErrorException",
         ("s3" | "ec2", 500) => "InternalError",
         ("secretsmanager", 500) => "InternalServiceError",
-        ("logs", 503) => "ServiceUnavailableException",
         ("ec2", 503) => "Unavailable",
         (_, 503) => "ServiceUnavailable",
         _ => "InternalFailure",

@@ -170,7 +170,7 @@ pub struct State {
     pub kafka: services::kafka::State,
     /// MSK Connect.
     pub kafkaconnect: services::kafkaconnect::State,
-    /// CloudWatch Logs.
+    /// `CloudWatch` Logs.
     pub logs: services::logs::State,
     /// RDS.
     pub rds: services::rds::State,
@@ -201,9 +201,12 @@ pub struct World {
     drawn: u64,
 }
 
-/// Whether an operation never changes anything, by the first word of its name.
+/// Whether an operation never changes anything, by the first word of its name. `GetRandomPassword` moves a generator.
 pub fn is_read(operation: &str) -> bool {
-    ["Describe", "Get", "List", "Head", "Filter"].iter().any(|word| operation.starts_with(word))
+    operation != "GetRandomPassword"
+        && ["Describe", "Get", "List", "Head", "Filter"]
+            .iter()
+            .any(|word| operation.starts_with(word))
 }
 
 impl World {
@@ -241,7 +244,7 @@ impl World {
             self.revision += 1;
         }
         let mut response = match outcome {
-            Ok(reply) => protocol::success(&target, reply, &request_id),
+            Ok(reply) => protocol::success(&target, &reply, &request_id),
             Err(error) => {
                 let (protocol, model) = (target.model.metadata.protocol, Some(target.model));
                 protocol::error(protocol, Some(target.service), model, &error, &request_id, head)
@@ -350,9 +353,11 @@ impl World {
 
     /// `len` lower-case hexadecimal digits, as in EC2's ids.
     pub fn hex(&mut self, label: &str, len: usize) -> String {
+        const DIGITS: &[u8] = b"0123456789abcdef";
         let mut out = String::new();
         while out.len() < len {
-            out.push_str(&format!("{:016x}", self.draw(label)));
+            let drawn = self.draw(label);
+            out.extend((0..16).rev().map(|i| DIGITS[(drawn >> (4 * i) & 15) as usize] as char));
         }
         out.truncate(len);
         out
@@ -378,6 +383,12 @@ impl World {
     }
 
     /// `usual` varied by the world's variance, drawn for `label`.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "durations stay far below 2^53 and the variance below 1"
+    )]
     pub fn duration(&mut self, label: &str, usual: Millis) -> Millis {
         let variance = self.settings.variance;
         if variance == 0.0 {

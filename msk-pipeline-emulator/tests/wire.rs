@@ -47,7 +47,7 @@ fn answer(request: &Request, value: Value) -> Response {
     let target = protocol::target(request).unwrap_or_else(|e| panic!("{:?}", e.error));
     let foreign = protocol::output_problems(target.model, &target.operation, &value);
     assert!(foreign.is_empty(), "{foreign:?}");
-    protocol::success(&target, Reply { value, body: None }, "id")
+    protocol::success(&target, &Reply { value, body: None }, "id")
 }
 
 fn refusal(request: &Request, error: &AwsError) -> Response {
@@ -254,8 +254,7 @@ mod aws_json {
     use super::*;
 
     fn call(operation: &str, body: &str) -> Request {
-        let (service, _) =
-            if operation.starts_with("Logs") { ("logs", ()) } else { ("secretsmanager", ()) };
+        let service = if operation.starts_with("Logs") { "logs" } else { "secretsmanager" };
         signed(
             service,
             "POST",
@@ -468,6 +467,10 @@ mod rest_xml {
         ] {
             assert_eq!(operation(method, uri), expected, "{method} {uri}");
         }
+        let hosted = signed("s3", "GET", "/a/b", &[("host", "bkt.s3.us-east-1.amazonaws.com")], "");
+        check(&hosted, "GetObject", &json!({"Bucket": "bkt", "Key": "a/b"}));
+        let hosted = signed("s3", "GET", "/?list-type=2", &[("host", "bkt.localhost:4566")], "");
+        check(&hosted, "ListObjectsV2", &json!({"Bucket": "bkt"}));
         let copy = signed("s3", "PUT", "/bkt/k", &[("x-amz-copy-source", "a/b")], "");
         assert_eq!(
             protocol::target(&copy).map(|t| t.operation).ok().as_deref(),

@@ -56,6 +56,7 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "lengths stay far below 2^53")]
 fn check(
     model: &Model,
     service: &str,

@@ -124,10 +124,10 @@ fn read(
             for entry in level.numbered() {
                 let key = entry.children.get(k.wire("key")).and_then(|n| n.value.clone());
                 let value = entry.children.get(v.wire("value"));
-                if let (Some(key), Some(value)) = (key, value) {
-                    if let Some(value) = read(model, dialect, &v.shape, value, path)? {
-                        out.insert(key, value);
-                    }
+                if let (Some(key), Some(value)) = (key, value)
+                    && let Some(value) = read(model, dialect, &v.shape, value, path)?
+                {
+                    out.insert(key, value);
                 }
             }
             Ok(Some(Value::Object(out)))

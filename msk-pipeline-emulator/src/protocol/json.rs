@@ -1,5 +1,11 @@
 //! JSON bodies, by model name inside and by location name on the wire.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` from a float saturates, and a number that no i64 holds is out of every range of the models"
+)]
+
 use serde_json::{Map, Number, Value};
 
 use super::{Malformed, time};

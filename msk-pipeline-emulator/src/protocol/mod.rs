@@ -78,6 +78,23 @@ pub(crate) fn scalar(kind: Type, text: &str) -> Option<Value> {
     })
 }
 
+/// The same request in path style: `bkt.s3.eu-west-1.amazonaws.com/key` and `bkt.localhost/key` are `/bkt/key`.
+fn path_style(request: &Request) -> std::borrow::Cow<'_, Request> {
+    let host = request.header("host").unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default();
+    let bucket = match host.split_once(".s3.").or_else(|| host.split_once(".s3-")) {
+        Some((bucket, rest)) if rest.contains("amazonaws.com") => Some(bucket),
+        _ => host.strip_suffix(".localhost"),
+    };
+    match bucket.filter(|b| !b.is_empty()) {
+        Some(bucket) => std::borrow::Cow::Owned(Request {
+            path: format!("/{bucket}{}", request.path),
+            ..request.clone()
+        }),
+        None => std::borrow::Cow::Borrowed(request),
+    }
+}
+
 /// The id of a request: the same request at the same time has the same one, whatever else happens in the world.
 pub fn request_id(now: Millis, request: &Request) -> String {
     let mut hash = Sha256::new();
@@ -88,8 +105,14 @@ pub fn request_id(now: Millis, request: &Request) -> String {
     }
     hash.update(request.header("x-amz-target").unwrap_or_default().as_bytes());
     hash.update(&request.body);
-    let hex: String = hash.finalize()[..16].iter().map(|b| format!("{b:02x}")).collect();
+    let hex = hex(&hash.finalize()[..16]);
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| DIGITS[usize::from(n)] as char;
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 /// (region, service) of the credential scope, from the header or a presigned query.
@@ -175,7 +198,12 @@ pub fn target(request: &Request) -> Result<Target, Unroutable> {
             (name.to_owned(), Vec::new())
         }
         Protocol::RestJson | Protocol::RestXml => {
-            let (name, labels) = rest::route(model, request).ok_or_else(|| {
+            let styled = if service == "s3" {
+                path_style(request)
+            } else {
+                std::borrow::Cow::Borrowed(request)
+            };
+            let (name, labels) = rest::route(model, &styled).ok_or_else(|| {
                 let what =
                     format!("{} {} is no operation of {service}", request.method, request.path);
                 if protocol == Protocol::RestJson {
@@ -337,8 +365,7 @@ fn payload(request: &Request) -> Result<(Vec<(String, String)>, Bytes), AwsError
             return Err(AwsError::new("BadDigest", message).status(400));
         }
     }
-    let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    if header("x-amz-content-sha256").is_some_and(|sent| sent.len() == 64 && sent != hex) {
+    if header("x-amz-content-sha256").is_some_and(|sent| sent.len() == 64 && sent != hex(&digest)) {
         return Err(AwsError::new(
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
@@ -386,7 +413,6 @@ pub fn output_problems(model: &Model, operation: &str, value: &Value) -> Vec<Str
 fn foreign(model: &Model, name: &str, value: &Value, path: &str, out: &mut Vec<String>) {
     let shape = model.shape(name);
     let fits = match (shape.kind, value) {
-        (_, Value::Null) => true,
         (Type::Structure, Value::Object(map)) => {
             for (key, v) in map {
                 match shape.members.get(key) {
@@ -398,15 +424,20 @@ fn foreign(model: &Model, name: &str, value: &Value, path: &str, out: &mut Vec<S
         }
         (Type::List, Value::Array(items)) => {
             let inner = shape.member.as_ref().expect("a list has a member");
-            items.iter().for_each(|v| foreign(model, &inner.shape, v, path, out));
+            for v in items {
+                foreign(model, &inner.shape, v, path, out);
+            }
             true
         }
         (Type::Map, Value::Object(map)) => {
             let inner = shape.value.as_ref().expect("a map has a value");
-            map.values().for_each(|v| foreign(model, &inner.shape, v, path, out));
+            for v in map.values() {
+                foreign(model, &inner.shape, v, path, out);
+            }
             true
         }
-        (Type::String | Type::Blob, Value::String(_))
+        (_, Value::Null)
+        | (Type::String | Type::Blob, Value::String(_))
         | (Type::Double | Type::Float, Value::Number(_))
         | (Type::Boolean, Value::Bool(_)) => true,
         (Type::Integer | Type::Long, Value::Number(n)) => n.is_i64() || n.is_u64(),
@@ -419,7 +450,7 @@ fn foreign(model: &Model, name: &str, value: &Value, path: &str, out: &mut Vec<S
 }
 
 /// Writes a success.
-pub fn success(target: &Target, reply: Reply, request_id: &str) -> Response {
+pub fn success(target: &Target, reply: &Reply, request_id: &str) -> Response {
     let Target { service, model, operation, .. } = target;
     let entry = &model.operations[operation];
     let mut response = Response { status: entry.code, ..Response::default() };
@@ -457,9 +488,9 @@ pub fn success(target: &Target, reply: Reply, request_id: &str) -> Response {
                 let wrapper = entry.wrapper.clone().unwrap_or_else(|| format!("{operation}Result"));
                 xml::element(&mut content, &wrapper, "", &inner);
             }
-            content.push_str(&format!(
-                "<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>"
-            ));
+            let mut metadata = String::new();
+            xml::element(&mut metadata, "RequestId", "", request_id);
+            xml::element(&mut content, "ResponseMetadata", "", &metadata);
             xml::element(&mut text, &format!("{operation}Response"), &namespace(model), &content);
             content_type(&mut response, "text/xml");
         }
@@ -483,7 +514,7 @@ pub fn success(target: &Target, reply: Reply, request_id: &str) -> Response {
             response.headers.push(("x-amz-id-2".into(), request_id.replace('-', "")));
             if let Some(shape) = &entry.output {
                 response.headers.extend(rest::headers(model, shape, &reply.value));
-                if let Some(body) = rest_xml(&writer, operation, shape, &reply, &mut text) {
+                if let Some(body) = rest_xml(&writer, operation, shape, reply, &mut text) {
                     response.body = body;
                 }
             }

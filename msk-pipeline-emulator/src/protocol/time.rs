@@ -1,5 +1,13 @@
 //! Timestamps as the protocols write them; in values they are milliseconds since the epoch.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "calendar arithmetic: years stay in four digits, milliseconds far below 2^53"
+)]
+
 use serde_json::{Number, Value};
 
 use crate::world::Millis;
@@ -62,7 +70,7 @@ pub fn http(at: Millis) -> String {
 
 /// Epoch seconds as a JSON number, with a fraction only if there is one.
 pub fn epoch(at: Millis) -> Value {
-    if at % 1000 == 0 {
+    if at.is_multiple_of(1000) {
         return Value::from(at / 1000);
     }
     Number::from_f64(at as f64 / 1000.0).map_or(Value::Null, Value::Number)

@@ -189,11 +189,10 @@ impl Writer<'_> {
                     if let Some(Value::String(text)) = value.get(name) {
                         let wire = m.wire(name);
                         if let Some((prefix, _)) = wire.split_once(':') {
-                            attributes.push_str(&format!(
-                                " xmlns:{prefix}=\"http://www.w3.org/2001/XMLSchema-instance\""
-                            ));
+                            let uri = "http://www.w3.org/2001/XMLSchema-instance";
+                            attributes.extend([" xmlns:", prefix, "=\"", uri, "\""]);
                         }
-                        attributes.push_str(&format!(" {wire}=\"{}\"", escape(text)));
+                        attributes.extend([" ", wire, "=\"", &escape(text), "\""]);
                     }
                 }
                 let mut content = String::new();
@@ -231,9 +230,9 @@ impl Writer<'_> {
 /// Appends `<name attributes>content</name>`; `attributes` begins with a blank, `content` is escaped already.
 pub(super) fn element(out: &mut String, name: &str, attributes: &str, content: &str) {
     if content.is_empty() {
-        out.push_str(&format!("<{name}{attributes}/>"));
+        out.extend(["<", name, attributes, "/>"]);
     } else {
-        out.push_str(&format!("<{name}{attributes}>{content}</{name}>"));
+        out.extend(["<", name, attributes, ">", content, "</", name, ">"]);
     }
 }
 

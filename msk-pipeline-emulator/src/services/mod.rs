@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::world::{Cx, Outcome, World};
 
+/// What exists: (kind, id or name, state).
+pub type Inventory = Vec<(String, String, String)>;
+
 /// How a service takes part in the world.
 pub struct Service {
     /// The signing name, which routes a request (`kafka`, `ec2`, ...), and the name of its model file.
@@ -15,7 +18,7 @@ pub struct Service {
     /// The operations that exist here; any other of the service answers 501 with its name.
     pub operations: &'static [&'static str],
     /// What exists, for `local inventory`: (kind, id, state).
-    pub inventory: fn(&World, crate::world::Millis) -> Vec<(String, String, String)>,
+    pub inventory: fn(&World, crate::world::Millis) -> Inventory,
 }
 
 pub mod ec2;

@@ -434,6 +434,39 @@ mod tests {
     }
 
     #[test]
+    fn no_call_of_four_at_once_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rule = Rule::new("sts", "*", When::Always, Effect::Slow(1));
+        open(folder.path()).change(|world, _| world.faults.rules.push(rule)).expect("stores");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let world = open(folder.path());
+                    for now in 0..10 {
+                        assert_eq!(world.call(now, &caller()).status, 200);
+                    }
+                });
+            }
+        });
+        let counted = open(folder.path()).read(|w| (w.faults.rules[0].seen, w.revision));
+        assert_eq!(counted.expect("reads"), (40, 40));
+    }
+
+    #[test]
+    fn a_change_that_can_not_be_stored_did_not_happen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let world = open(folder.path());
+        world.change(|w, _| w.faults.set("dial", 1)).expect("stores");
+        // A folder in the place of the new file makes the write fail.
+        let blocker = folder.path().join("world.json.new");
+        fs::create_dir(&blocker).expect("made");
+        world.change(|w, _| w.faults.set("dial", 2)).expect_err("refused");
+        fs::remove_dir(&blocker).expect("removed");
+        let dial = world.read(|w| w.faults.dial("dial").cloned()).expect("reads");
+        assert_eq!(dial, Some(1.into()));
+    }
+
+    #[test]
     fn contents_are_stored_once_and_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let name = "a".repeat(64);

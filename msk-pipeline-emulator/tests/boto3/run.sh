@@ -5,5 +5,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${MSKP_BOTO3_VENV:-"${TMPDIR:-/tmp}/msk-pipeline-boto3"}
 [ -x "$cache/bin/python" ] || python3 -m venv "$cache"
 "$cache/bin/python" -c 'import boto3' 2>/dev/null || "$cache/bin/pip" install --quiet boto3
-cargo build --quiet --manifest-path "$here/../../Cargo.toml" --example serve
-exec "$cache/bin/python" "$here/drive.py" "${CARGO_TARGET_DIR:-$here/../../../target}/debug/examples/serve"
+cargo build --quiet --manifest-path "$here/../../Cargo.toml" --examples
+built="${CARGO_TARGET_DIR:-$here/../../../target}/debug/examples"
+"$cache/bin/python" "$here/codec.py" "$built/codec"
+"$cache/bin/python" "$here/drive.py" "$built/serve"
