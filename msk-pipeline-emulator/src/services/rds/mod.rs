@@ -25,3 +25,8 @@ fn handle(_world: &mut World, _cx: &Cx, operation: &str, _input: &Value) -> Outc
 fn inventory(_world: &World, _now: Millis) -> Vec<(String, String, String)> {
     Vec::new()
 }
+
+/// The interfaces that this service keeps in the account's subnets.
+pub(crate) fn interfaces(_world: &World, _now: Millis) -> Vec<super::ec2::Interface> {
+    Vec::new()
+}
