@@ -16,6 +16,8 @@ mod rules;
 mod seed;
 mod state;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use seed::seed;
 pub use state::State;
