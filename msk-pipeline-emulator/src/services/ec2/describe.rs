@@ -105,7 +105,9 @@ impl Query<'_> {
 /// The scalars at a dotted path; lists on the way are looked through.
 fn collect(value: &Value, path: &str, found: &mut Vec<String>) {
     if let Value::Array(items) = value {
-        items.iter().for_each(|item| collect(item, path, found));
+        for item in items {
+            collect(item, path, found);
+        }
         return;
     }
     if path.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::describe::{Query, flag, tag_list, text, texts};
+use super::rules::Asks;
 use super::state::{
     self, DEFAULT_GROUP, Endpoint, EndpointKind, EndpointState, GATEWAY_ENDPOINT,
     INTERFACE_ENDPOINT, State,
@@ -68,10 +69,12 @@ pub(super) fn create(world: &mut World, now: Millis, input: &Value) -> Result<Va
     let tables = texts(input, "RouteTableIds");
     rules::endpoint_kind_takes(
         kind,
-        !subnets.is_empty(),
-        !groups.is_empty(),
-        flag(input, "PrivateDnsEnabled"),
-        !tables.is_empty(),
+        &[
+            (Asks::Subnets, !subnets.is_empty()),
+            (Asks::Groups, !groups.is_empty()),
+            (Asks::PrivateDns, flag(input, "PrivateDnsEnabled")),
+            (Asks::RouteTables, !tables.is_empty()),
+        ],
     )?;
     let tags = tags::specified(input, "vpc-endpoint")?;
     let short = service.splitn(4, '.').nth(3).unwrap_or_default().to_owned();
@@ -213,26 +216,28 @@ pub(super) fn modify(world: &mut World, now: Millis, input: &Value) -> Result<Va
             format!("The VPC endpoint {id} is in an incorrect state (deleting)"),
         ));
     }
-    let (add_subnets_, remove_subnets) =
+    let (new_subnets, old_subnets) =
         (texts(input, "AddSubnetIds"), texts(input, "RemoveSubnetIds"));
-    let (add_groups_, remove_groups) =
+    let (new_groups, old_groups) =
         (texts(input, "AddSecurityGroupIds"), texts(input, "RemoveSecurityGroupIds"));
-    let (add_tables, remove_tables) =
+    let (new_tables, old_tables) =
         (texts(input, "AddRouteTableIds"), texts(input, "RemoveRouteTableIds"));
     rules::endpoint_kind_takes(
         endpoint.kind,
-        !add_subnets_.is_empty() || !remove_subnets.is_empty(),
-        !add_groups_.is_empty() || !remove_groups.is_empty(),
-        flag(input, "PrivateDnsEnabled"),
-        !add_tables.is_empty() || !remove_tables.is_empty(),
+        &[
+            (Asks::Subnets, !new_subnets.is_empty() || !old_subnets.is_empty()),
+            (Asks::Groups, !new_groups.is_empty() || !old_groups.is_empty()),
+            (Asks::PrivateDns, flag(input, "PrivateDnsEnabled")),
+            (Asks::RouteTables, !new_tables.is_empty() || !old_tables.is_empty()),
+        ],
     )?;
-    endpoint.subnets.retain(|subnet, _| !remove_subnets.contains(subnet));
-    endpoint.route_tables.retain(|table| !remove_tables.contains(table));
-    add_subnets(world, &mut endpoint, &add_subnets_)?;
-    add_route_tables(&world.state.ec2, now, &mut endpoint, &add_tables)?;
+    endpoint.subnets.retain(|subnet, _| !old_subnets.contains(subnet));
+    endpoint.route_tables.retain(|table| !old_tables.contains(table));
+    add_subnets(world, &mut endpoint, &new_subnets)?;
+    add_route_tables(&world.state.ec2, now, &mut endpoint, &new_tables)?;
     // Groups are added before others are removed, so that one can replace another.
-    add_groups(&world.state.ec2, &mut endpoint, &add_groups_)?;
-    endpoint.groups.retain(|group| !remove_groups.contains(group));
+    add_groups(&world.state.ec2, &mut endpoint, &new_groups)?;
+    endpoint.groups.retain(|group| !old_groups.contains(group));
     if let Some(wanted) = input["PrivateDnsEnabled"].as_bool() {
         endpoint.private_dns = wanted;
         check_private_dns(world, now, &endpoint)?;
@@ -243,7 +248,7 @@ pub(super) fn modify(world: &mut World, now: Millis, input: &Value) -> Result<Va
     if let Some(policy) = text(input, "PolicyDocument") {
         endpoint.policy = policy.into();
     }
-    if !add_subnets_.is_empty() || !remove_subnets.is_empty() {
+    if !new_subnets.is_empty() || !old_subnets.is_empty() {
         let label = format!("ec2/endpoint/{id}/modify");
         endpoint.ready_at = now + world.duration(&label, usual(endpoint.kind));
     }
@@ -252,7 +257,7 @@ pub(super) fn modify(world: &mut World, now: Millis, input: &Value) -> Result<Va
 }
 
 /// Deletes what it can and lists what it cannot; an endpoint that is being deleted already is no failure.
-pub(super) fn delete(world: &mut World, now: Millis, input: &Value) -> Result<Value, AwsError> {
+pub(super) fn delete(world: &mut World, now: Millis, input: &Value) -> Value {
     world.state.ec2.purge(now);
     let mut unsuccessful = Vec::new();
     for id in texts(input, "VpcEndpointIds") {
@@ -273,7 +278,7 @@ pub(super) fn delete(world: &mut World, now: Millis, input: &Value) -> Result<Va
             world.state.ec2.endpoints.insert(id, endpoint);
         }
     }
-    Ok(json!({ "Unsuccessful": unsuccessful }))
+    json!({ "Unsuccessful": unsuccessful })
 }
 
 pub(super) fn describe(world: &World, now: Millis, input: &Value) -> Result<Value, AwsError> {

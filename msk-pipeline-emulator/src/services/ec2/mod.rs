@@ -71,7 +71,7 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
         "CreateVpcEndpoint" => endpoints::create(world, cx.now, input),
         "DeleteSecurityGroup" => groups::delete(world, cx.now, input),
         "DeleteTags" => tags::delete(world, cx.now, input),
-        "DeleteVpcEndpoints" => endpoints::delete(world, cx.now, input),
+        "DeleteVpcEndpoints" => Ok(endpoints::delete(world, cx.now, input)),
         "DescribeAvailabilityZones" => network::zones(world, input),
         "DescribeNetworkInterfaces" => network::interfaces(world, cx.now, input),
         "DescribeRouteTables" => network::route_tables(world, cx.now, input),

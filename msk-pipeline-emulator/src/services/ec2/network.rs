@@ -320,7 +320,11 @@ pub(super) fn interfaces(world: &World, now: Millis, input: &Value) -> Result<Va
 
 fn show_interface(world: &World, interface: &Interface) -> Value {
     let state = &world.state.ec2;
-    let dns = format!("ip-{}.ec2.internal", interface.private_ip.replace('.', "-"));
+    let domain = match world.settings.region.as_str() {
+        "us-east-1" => "ec2.internal".to_owned(),
+        region => format!("{region}.compute.internal"),
+    };
+    let dns = format!("ip-{}.{domain}", interface.private_ip.replace('.', "-"));
     let groups: Vec<Value> = interface
         .groups
         .iter()

@@ -30,13 +30,9 @@ pub(super) fn authorize(world: &mut World, input: &Value, egress: bool) -> Resul
         rules::referenced_group_is_in_vpc(state, &group.vpc_id, &permission.peer)?;
         rules::rule_is_new(group.rules.values(), permission)?;
     }
-    rules::rules_in_group(
-        group
-            .rules
-            .values()
-            .map(|rule| &rule.permission)
-            .chain(asked.iter().map(|asked| &asked.permission)),
-    )?;
+    let existing = group.rules.values().map(|rule| &rule.permission);
+    let all: Vec<_> = existing.chain(asked.iter().map(|asked| &asked.permission)).collect();
+    rules::rules_in_group(&all)?;
 
     let mut shown = Vec::new();
     for Asked { permission, description, .. } in asked {

@@ -219,10 +219,10 @@ fn spoken(permission: &Permission) -> String {
 }
 
 /// 60 rules in each direction, IPv4 and IPv6 counted apart (handbook §3.4); a rule with a group or prefix list counts in both (U).
-pub(super) fn rules_in_group<'a>(rules: impl Iterator<Item = &'a Permission> + Clone) -> Check {
+pub(super) fn rules_in_group(rules: &[&Permission]) -> Check {
     for egress in [false, true] {
         let count = |other: fn(&Peer) -> bool| {
-            rules.clone().filter(|rule| rule.egress == egress && !other(&rule.peer)).count()
+            rules.iter().filter(|rule| rule.egress == egress && !other(&rule.peer)).count()
         };
         let ipv4 = count(|peer| matches!(peer, Peer::Ipv6(_)));
         let ipv6 = count(|peer| matches!(peer, Peer::Ipv4(_)));
@@ -432,22 +432,29 @@ pub(super) fn endpoint_service_exists(region: &str, kind: EndpointKind, service:
     refuse("InvalidServiceName", format!("The Vpc Endpoint Service '{service}' does not exist"))
 }
 
+/// What a call asks of an endpoint that only one kind of it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Subnets,
+    Groups,
+    PrivateDns,
+    RouteTables,
+}
+
 /// Subnets, groups and private DNS are for interface endpoints, route tables for gateway endpoints (terraform-aws-starter #18,
 /// botocore).
-pub(super) fn endpoint_kind_takes(
-    kind: EndpointKind,
-    subnets: bool,
-    groups: bool,
-    private_dns: bool,
-    route_tables: bool,
-) -> Check {
-    let (what, of) = match kind {
-        EndpointKind::Gateway if subnets => ("Subnet IDs", "Interface and GatewayLoadBalancer"),
-        EndpointKind::Gateway if groups => ("Security Group IDs", "Interface"),
-        EndpointKind::Gateway if private_dns => ("Private DNS", "Interface"),
-        EndpointKind::Interface if route_tables => ("Route table IDs", "Gateway"),
-        _ => return Ok(()),
-    };
+pub(super) fn endpoint_kind_takes(kind: EndpointKind, asks: &[(Asks, bool)]) -> Check {
+    let refused =
+        asks.iter().filter(|(_, given)| *given).find_map(|(asks, _)| match (kind, asks) {
+            (EndpointKind::Gateway, Asks::Subnets) => {
+                Some(("Subnet IDs", "Interface and GatewayLoadBalancer"))
+            }
+            (EndpointKind::Gateway, Asks::Groups) => Some(("Security Group IDs", "Interface")),
+            (EndpointKind::Gateway, Asks::PrivateDns) => Some(("Private DNS options", "Interface")),
+            (EndpointKind::Interface, Asks::RouteTables) => Some(("Route table IDs", "Gateway")),
+            _ => None,
+        });
+    let Some((what, of)) = refused else { return Ok(()) };
     refuse("InvalidParameter", format!("{what} are only supported for {of} type VPC Endpoints."))
 }
 

@@ -8,7 +8,7 @@ use super::state::{
 use crate::world::World;
 
 /// How many availability zones the region has.
-const ZONES: usize = 5;
+const ZONES: u64 = 5;
 /// How many of them have subnets.
 const ZONES_WITH_SUBNETS: usize = 4;
 
@@ -95,9 +95,9 @@ fn seed_zones(world: &mut World) {
     let region = world.settings.region.clone();
     let prefix = zone_id_prefix(&region);
     // Names are shuffled against ids per account, so that nobody takes `a` for a place.
-    let mut numbers: Vec<usize> = (1..=ZONES).collect();
-    for last in (1..ZONES).rev() {
-        let other = (world.draw("ec2/zones") % (last as u64 + 1)) as usize;
+    let mut numbers: Vec<u64> = (1..=ZONES).collect();
+    for (last, choices) in (1..numbers.len()).rev().zip((2..=ZONES).rev()) {
+        let other = usize::try_from(world.draw("ec2/zones") % choices).unwrap_or_default();
         numbers.swap(last, other);
     }
     let mut parent = None;

@@ -280,6 +280,7 @@ pub(crate) enum Egress {
 
 /// A network interface that a service keeps in a subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "`type` is a keyword, and EC2 says interface type")]
 pub(crate) struct Interface {
     /// `eni-` and 17 digits.
     pub(crate) id: String,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::groups::{named, page, text};
+use super::groups::{named, page, size, text};
 use super::pattern::Pattern;
 use super::rules;
 use super::state::{Event, Stream};
@@ -163,7 +163,7 @@ pub(super) fn filter(world: &World, now: Millis, input: &Value) -> Result<Value,
         events.reverse();
     }
 
-    let limit = input["limit"].as_u64().map_or(PAGE_EVENTS, |limit| limit as usize);
+    let limit = size(input, PAGE_EVENTS);
     let mut found = Vec::new();
     let (mut looked_at, mut bytes) = (0, 0);
     for (stream, event) in &events {
@@ -212,7 +212,7 @@ pub(super) fn get(world: &World, now: Millis, input: &Value) -> Result<Value, Aw
         Some((forward, _)) => forward,
         None => input["startFromHead"].as_bool().unwrap_or(false),
     };
-    let limit = input["limit"].as_u64().map_or(PAGE_EVENTS, |limit| limit as usize);
+    let limit = size(input, PAGE_EVENTS);
     let mut bytes = 0;
     let mut fits = |event: &&Event| {
         bytes += event.message.len();

@@ -142,6 +142,11 @@ fn show(world: &World, now: Millis, group: &Group, brief: bool) -> Value {
     shown
 }
 
+/// How many items a page has.
+pub(super) fn size(input: &Value, most: usize) -> usize {
+    input["limit"].as_u64().and_then(|limit| limit.try_into().ok()).unwrap_or(most)
+}
+
 /// One page of items that come with the key by which they are ordered; the token is the position of the last one.
 pub(super) fn page(
     output: &str,
@@ -156,7 +161,7 @@ pub(super) fn page(
             items.iter().position(|(k, _)| k == key).map_or(items.len(), |at| at + 1)
         }
     };
-    let size = input["limit"].as_u64().map_or(most, |size| size as usize);
+    let size = size(input, most);
     let end = start.saturating_add(size).min(items.len());
     let mut answer = Map::new();
     if end < items.len() && end > 0 {

@@ -1,4 +1,4 @@
-//! The embedded CloudWatch Logs: groups, streams and events.
+//! The embedded `CloudWatch` Logs: groups, streams and events.
 //!
 //! Other services write through [`put`], also ahead of time: an event is visible from its timestamp on.
 

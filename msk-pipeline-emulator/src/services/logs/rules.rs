@@ -1,4 +1,4 @@
-//! What CloudWatch Logs refuses beyond the shapes of its model: one function a rule.
+//! What `CloudWatch` Logs refuses beyond the shapes of its model: one function a rule.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! What exists in CloudWatch Logs, and what of it is visible at a time.
+//! What exists in `CloudWatch` Logs, and what of it is visible at a time.
 
 use std::collections::BTreeMap;
 
