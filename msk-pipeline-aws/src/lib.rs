@@ -1,1 +1,13 @@
-//! Placeholder.
+//! The AWS kinds and components of msk-pipeline.
+//!
+//! `kinds` has one file for each family of cloud objects and the list of them all; `components` has one file for each section that a
+//! user writes. [`Session`] reaches AWS, or an embedded one.
+
+mod error;
+mod tags;
+
+//X pub mod components;
+pub mod kinds;
+pub mod session;
+
+pub use session::Session;

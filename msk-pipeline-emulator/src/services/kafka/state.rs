@@ -596,8 +596,8 @@ pub(crate) fn property(world: &World, values: &Provisioned, key: &str) -> Option
 }
 
 /// A dial for what goes wrong. Every fault of this service is asked for here.
-pub(crate) fn dial(_world: &World, _name: &str) -> Option<Value> {
-    None
+pub(crate) fn dial(world: &World, name: &str) -> Option<Value> {
+    world.faults.dial(name).cloned()
 }
 
 /// Forgets what nobody can see any more.
