@@ -1,5 +1,7 @@
 //! The operations on roles.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -153,8 +155,8 @@ pub(super) fn create_role(world: &mut World, cx: &Cx, input: &Value) -> Outcome 
             .unwrap_or(3600),
         permissions_boundary: owned(input, "PermissionsBoundary"),
         trust: document,
-        inline: Default::default(),
-        attached: Default::default(),
+        inline: BTreeMap::new(),
+        attached: BTreeSet::new(),
         tags,
         service: None,
         path,
@@ -195,9 +197,9 @@ pub(super) fn create_service_linked_role(world: &mut World, cx: &Cx, input: &Val
         max_session_duration: 3600,
         permissions_boundary: None,
         trust: trust.to_string(),
-        inline: Default::default(),
-        attached: Default::default(),
-        tags: Default::default(),
+        inline: BTreeMap::new(),
+        attached: BTreeSet::new(),
+        tags: BTreeMap::new(),
         service: Some(service),
         path,
         name: name.clone(),

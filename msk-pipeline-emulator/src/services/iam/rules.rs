@@ -22,7 +22,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("identity_policy_names_resources", "trussworks/terraform-aws-s3-anti-virus issue 28"),
     ("trust_names_a_principal", "page 'Grammar of the IAM JSON policy language'"),
     ("trust_names_no_resource", "devopsacademyau/academy pull request 1368"),
-    ("trust_actions_are_of_sts", "IAM user guide id_roles_create_for-custom; message as IAM answers it"),
+    (
+        "trust_actions_are_of_sts",
+        "IAM user guide id_roles_create_for-custom; message as IAM answers it",
+    ),
     ("principal_form_is_known", "handbook aws.md §5 (Invalid principal in policy)"),
     ("principal_role_is_there", "handbook aws.md §5, table of propagation"),
     ("trust_is_short_enough", "page 'IAM and AWS STS quotas' (2,048 characters)"),
@@ -38,7 +41,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("tags_are_few_enough", "handbook aws.md §5 (at most 50)"),
     ("managed_policies_are_few_enough", "handbook aws.md §5 (at most 10) (U)"),
     ("managed_policy_is_awss", "handbook aws.md §5; CreatePolicy is not part of the embedded AWS"),
-    ("service_linked_role_is_protected", "model errors of IAM (UnmodifiableEntity); message as the AWS CLI shows it"),
+    (
+        "service_linked_role_is_protected",
+        "model errors of IAM (UnmodifiableEntity); message as the AWS CLI shows it",
+    ),
     ("service_linked_role_is_new", "handbook aws.md §5 (InvalidInput) (U)"),
 ];
 
@@ -46,7 +52,7 @@ fn malformed(message: impl Into<String>) -> AwsError {
     AwsError::new("MalformedPolicyDocument", message)
 }
 
-/// A document is a JSON object (handbook aws.md §5: MalformedPolicyDocument).
+/// A document is a JSON object (handbook aws.md §5: `MalformedPolicyDocument`).
 pub(super) fn policy_is_json(text: &str, message: &str) -> Result<Value, AwsError> {
     serde_json::from_str::<Value>(text)
         .ok()

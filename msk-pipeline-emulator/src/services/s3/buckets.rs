@@ -1,5 +1,7 @@
 //! The operations on buckets as a whole.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -47,8 +49,8 @@ pub(super) fn create_bucket(world: &mut World, cx: &Cx, input: &Value) -> Outcom
         ownership: Some(ownership.into()),
         policy: None,
         lifecycle: None,
-        objects: Default::default(),
-        uploads: Default::default(),
+        objects: BTreeMap::new(),
+        uploads: BTreeMap::new(),
         name: name.clone(),
     };
     world.state.s3.buckets.insert(name, bucket);
@@ -82,6 +84,7 @@ pub(super) fn delete_bucket(world: &mut World, input: &Value) -> Outcome {
     Ok(json!({}).into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "an operation answers an outcome")]
 pub(super) fn list_buckets(world: &World, input: &Value) -> Outcome {
     let region = &world.settings.region;
     let prefix = text(input, "Prefix");

@@ -41,13 +41,15 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// Whether the key belongs to the list, and the common prefix that stands for it, if one does.
-    pub(super) fn place<'k>(&self, key: &'k str) -> Option<Option<&'k str>> {
-        let rest = key.strip_prefix(self.prefix)?;
-        Some(self.delimiter.and_then(|delimiter| {
-            let end = self.prefix.len() + rest.find(delimiter)? + delimiter.len();
-            Some(&key[..end])
-        }))
+    /// Whether the key belongs to the list.
+    pub(super) fn has(&self, key: &str) -> bool {
+        key.starts_with(self.prefix)
+    }
+
+    /// The common prefix that stands for a key of the list, if one does.
+    pub(super) fn folded<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let (delimiter, rest) = (self.delimiter?, key.strip_prefix(self.prefix)?);
+        Some(&key[..self.prefix.len() + rest.find(delimiter)? + delimiter.len()])
     }
 
     /// A key as the answer shows it: encoded when that was asked for, because XML cannot hold every character.
@@ -98,12 +100,13 @@ pub(super) fn list_objects(world: &World, input: &Value) -> Outcome {
         let Some(Version { content: Some(content), modified, .. }) = versions.last() else {
             continue;
         };
-        let Some(common) = listing.place(key) else { continue };
+        if !listing.has(key) {
+            continue;
+        }
+        let common = listing.folded(key);
         let shown = common.unwrap_or(key);
-        if shown <= after.as_str()
-            || key.as_str() <= after.as_str()
-            || prefixes.last() == common.as_ref() && common.is_some()
-        {
+        let given = common.is_some() && prefixes.last() == common.as_ref();
+        if given || shown <= after.as_str() || key.as_str() <= after.as_str() {
             continue;
         }
         if contents.len() + prefixes.len() == listing.most {
@@ -161,7 +164,10 @@ pub(super) fn list_object_versions(world: &World, input: &Value) -> Outcome {
     let (mut shown, mut markers, mut prefixes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut last, mut truncated) = (("", None), false);
     'all: for (key, versions) in &bucket.objects {
-        let Some(common) = listing.place(key) else { continue };
+        if !listing.has(key) {
+            continue;
+        }
+        let common = listing.folded(key);
         let name = common.unwrap_or(key);
         let passed = key_marker.is_some_and(|marker| {
             name < marker
@@ -171,12 +177,11 @@ pub(super) fn list_object_versions(world: &World, input: &Value) -> Outcome {
         if passed || common.is_some() && prefixes.last() == common.as_ref() {
             continue;
         }
-        let entries = match common {
-            Some(_) => vec![(false, None)],
-            None => {
-                let marker = id_marker.filter(|_| key_marker == Some(key));
-                behind(versions, marker).into_iter().map(|(latest, v)| (latest, Some(v))).collect()
-            }
+        let entries = if common.is_some() {
+            vec![(false, None)]
+        } else {
+            let marker = id_marker.filter(|_| key_marker == Some(key));
+            behind(versions, marker).into_iter().map(|(latest, v)| (latest, Some(v))).collect()
         };
         for (latest, version) in entries {
             if shown.len() + markers.len() + prefixes.len() == listing.most {

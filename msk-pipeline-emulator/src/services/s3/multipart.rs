@@ -1,5 +1,7 @@
 //! The operations of multipart uploads.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::BytesMut;
@@ -9,13 +11,12 @@ use super::listing::Listing;
 use super::objects::{checksums, header_tags, headers, insert, quoted, show_checksums};
 use super::rules;
 use super::state::{
-    Content, Part, Upload, bucket, bucket_mut, checksum_of, etag_of, keep, optional, owner,
+    Content, Part, Upload, bucket, bucket_mut, checksum_of, drawn, etag_of, keep, optional, owner,
     release, seconds, text,
 };
 use crate::world::{AwsError, Cx, Outcome, World};
 
 pub(super) fn create(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
     let key = text(input, "Key").to_owned();
     let bucket = bucket(world, input)?;
     rules::key_is_short_enough(&key)?;
@@ -23,7 +24,7 @@ pub(super) fn create(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let headers = headers(bucket, input);
     let tags = header_tags(input)?;
     let label = format!("s3/upload/{}/{key}", text(input, "Bucket"));
-    let id: String = (0..64).map(|_| LETTERS[(world.draw(&label) % 64) as usize] as char).collect();
+    let id = drawn(world, &label, 64);
     let algorithm = optional(input, "ChecksumAlgorithm").map(str::to_owned);
     let usual = algorithm.as_ref().map(|_| "COMPOSITE".to_owned());
     let kind = optional(input, "ChecksumType").map(str::to_owned).or(usual);
@@ -41,7 +42,7 @@ pub(super) fn create(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
         tags,
         checksum_algorithm: algorithm,
         checksum_type: kind,
-        parts: Default::default(),
+        parts: BTreeMap::new(),
     };
     bucket_mut(world, input)?.uploads.insert(id, upload);
     Ok(out.into())
@@ -170,7 +171,10 @@ pub(super) fn list_uploads(world: &World, input: &Value) -> Outcome {
     let (mut shown, mut prefixes): (Vec<Value>, Vec<&str>) = (Vec::new(), Vec::new());
     let (mut last, mut truncated) = (None, false);
     for upload in uploads.into_iter().skip(start) {
-        let Some(common) = listing.place(&upload.key) else { continue };
+        if !listing.has(&upload.key) {
+            continue;
+        }
+        let common = listing.folded(&upload.key);
         if common.is_some_and(|common| prefixes.last() == Some(&common) || common <= markers.0) {
             continue;
         }
@@ -178,17 +182,14 @@ pub(super) fn list_uploads(world: &World, input: &Value) -> Outcome {
             truncated = listing.most > 0;
             break;
         }
-        match common {
-            Some(common) => {
-                last = Some((common, ""));
-                prefixes.push(common);
-            }
-            None => {
-                last = Some((upload.key.as_str(), upload.id.as_str()));
-                shown.push(json!({ "Key": listing.key(&upload.key), "UploadId": upload.id,
-                    "Initiated": seconds(upload.initiated), "StorageClass": "STANDARD",
-                    "Owner": owner(world), "Initiator": owner(world) }));
-            }
+        if let Some(common) = common {
+            last = Some((common, ""));
+            prefixes.push(common);
+        } else {
+            last = Some((upload.key.as_str(), upload.id.as_str()));
+            shown.push(json!({ "Key": listing.key(&upload.key), "UploadId": upload.id,
+                "Initiated": seconds(upload.initiated), "StorageClass": "STANDARD",
+                "Owner": owner(world), "Initiator": owner(world) }));
         }
     }
     let mut out = json!({ "Bucket": bucket.name, "KeyMarker": listing.key(markers.0),

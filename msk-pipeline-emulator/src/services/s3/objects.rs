@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::buckets::without_body;
 use super::rules;
 use super::state::{
-    Bucket, Content, Version, bucket, bucket_mut, etag_of, keep, optional, release, seconds,
+    Bucket, Content, Version, bucket, bucket_mut, drawn, etag_of, keep, optional, release, seconds,
     shown_tags, tags, text,
 };
 use crate::world::{AwsError, Cx, Outcome, Reply, World};
@@ -94,7 +94,8 @@ pub(super) fn insert(
 ) -> Result<Option<String>, AwsError> {
     let key = text(input, "Key").to_owned();
     let keeps = bucket(world, input)?.keeps_versions();
-    let id = if keeps { version_id(world, input) } else { "null".to_owned() };
+    let label = format!("s3/version/{}/{key}", text(input, "Bucket"));
+    let id = if keeps { drawn(world, &label, 32) } else { "null".to_owned() };
     let bucket = bucket_mut(world, input)?;
     let shown = bucket.versioning.is_some().then(|| id.clone());
     let versions = bucket.objects.entry(key).or_default();
@@ -107,13 +108,6 @@ pub(super) fn insert(
     versions.push(Version { id, modified: cx.now, content });
     release(world, dropped);
     Ok(shown)
-}
-
-/// A new version id: 32 characters, as S3's.
-fn version_id(world: &mut World, input: &Value) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
-    let label = format!("s3/version/{}/{}", text(input, "Bucket"), text(input, "Key"));
-    (0..32).map(|_| LETTERS[(world.draw(&label) % 64) as usize] as char).collect()
 }
 
 pub(super) fn quoted(etag: &str) -> Value {
@@ -174,8 +168,15 @@ fn read<'a>(bucket: &'a Bucket, input: &Value) -> Result<(&'a Version, &'a Conte
     }
 }
 
-/// What `GetObject` and `HeadObject` have in common, and the range that was asked for.
-fn shown(bucket: &Bucket, input: &Value) -> Result<(Value, String, Option<(u64, u64)>), AwsError> {
+/// What a read found: the members of the answer, where the bytes are, and which of them were asked for.
+struct Found {
+    value: Value,
+    sha256: String,
+    range: Option<(u64, u64)>,
+}
+
+/// What `GetObject` and `HeadObject` have in common.
+fn shown(bucket: &Bucket, input: &Value) -> Result<Found, AwsError> {
     let (version, content) = read(bucket, input)?;
     rules::read_condition_holds(input, &content.etag)?;
     let range = match optional(input, "Range") {
@@ -214,11 +215,11 @@ fn shown(bucket: &Bucket, input: &Value) -> Result<(Value, String, Option<(u64, 
         }
         None => {}
     }
-    Ok((out, content.sha256.clone(), range))
+    Ok(Found { value: out, sha256: content.sha256.clone(), range })
 }
 
 pub(super) fn get_object(world: &World, input: &Value) -> Outcome {
-    let (value, sha256, range) = shown(bucket(world, input)?, input)?;
+    let Found { value, sha256, range } = shown(bucket(world, input)?, input)?;
     let missing = || AwsError::new("InternalError", "the content is not in the store").status(500);
     let mut body = world.blobs.get(&sha256).ok_or_else(missing)?.clone();
     if let Some((first, end)) = range {
@@ -230,7 +231,7 @@ pub(super) fn get_object(world: &World, input: &Value) -> Outcome {
 
 pub(super) fn head_object(world: &World, input: &Value) -> Outcome {
     let found = bucket(world, input).and_then(|bucket| shown(bucket, input));
-    Ok(found.map_err(without_body)?.0.into())
+    Ok(found.map_err(without_body)?.value.into())
 }
 
 pub(super) fn get_object_tagging(world: &World, input: &Value) -> Outcome {

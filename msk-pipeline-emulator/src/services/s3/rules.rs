@@ -211,7 +211,7 @@ pub(super) fn key_is_short_enough(key: &str) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// A write is conditional on absence (`If-None-Match: *`) or on an ETag, not on both (handbook aws.md §6).
+/// A write is conditional on absence (`If-None-Match: *`) or on an `ETag`, not on both (handbook aws.md §6).
 pub(super) fn conditions_are_known(input: &Value) -> Result<(), AwsError> {
     let (none_match, matching) = (optional(input, "IfNoneMatch"), optional(input, "IfMatch"));
     if none_match.is_some_and(|value| value != "*") || (none_match.is_some() && matching.is_some())
@@ -227,13 +227,13 @@ fn precondition_failed(condition: &str) -> AwsError {
     error("PreconditionFailed", 412, message).with("Condition", condition)
 }
 
-/// Whether an ETag as a header gives it is this one.
+/// Whether an `ETag` as a header gives it is this one.
 pub(super) fn same_etag(header: &str, etag: &str) -> bool {
     header.trim_matches('"') == etag
 }
 
-/// A conditional write or delete finds what it expects (handbook aws.md §6): 412 if the key exists or has another ETag, 404
-/// if the object with the ETag is gone.
+/// A conditional write or delete finds what it expects (handbook aws.md §6): 412 if the key exists or has another `ETag`, 404
+/// if the object with the `ETag` is gone.
 pub(super) fn precondition_holds(
     bucket: &Bucket,
     key: &str,
@@ -423,7 +423,7 @@ pub(super) fn parts_are_in_order(numbers: &[u64]) -> Result<(), AwsError> {
     Err(error("InvalidPartOrder", 400, message))
 }
 
-/// Each listed part was uploaded with that ETag and checksum (model documentation of `CompleteMultipartUpload`).
+/// Each listed part was uploaded with that `ETag` and checksum (model documentation of `CompleteMultipartUpload`).
 pub(super) fn parts_are_there<'a>(
     upload: &'a Upload,
     listed: &[(u64, &Value)],

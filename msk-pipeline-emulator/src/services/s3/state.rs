@@ -167,6 +167,16 @@ pub(super) fn bucket_mut<'a>(
     world.state.s3.buckets.get_mut(name).ok_or_else(|| rules::no_such_bucket(name))
 }
 
+/// An id of `length` characters as S3 makes them.
+pub(super) fn drawn(world: &mut World, label: &str, length: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+    let mut letter = || {
+        let place = world.draw(label) % 64;
+        LETTERS[usize::try_from(place).expect("it is below 64")] as char
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
 /// S3 knows times to the second.
 pub(super) fn seconds(now: Millis) -> Millis {
     now / 1000 * 1000
@@ -185,7 +195,7 @@ pub(super) fn md5_of(bytes: &[u8]) -> Vec<u8> {
     Md5::digest(bytes).to_vec()
 }
 
-/// The MD5 of some bytes as in an ETag.
+/// The MD5 of some bytes as in an `ETag`.
 pub(super) fn etag_of(bytes: &[u8]) -> String {
     hex(&md5_of(bytes))
 }
@@ -227,7 +237,7 @@ pub(super) fn release(world: &mut World, dropped: impl IntoIterator<Item = Strin
 pub(crate) struct ObjectView {
     /// Its version; `null` when the bucket kept none.
     pub(crate) version_id: String,
-    /// Its ETag, without quotes.
+    /// Its `ETag`, without quotes.
     pub(crate) etag: String,
     /// Its size in bytes.
     pub(crate) size: u64,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rules;
+use super::state::pick;
 use crate::world::{Outcome, World};
 
 const LABEL: &str = "secretsmanager/random-password";
@@ -32,14 +33,13 @@ pub(super) fn get_random_password(world: &mut World, input: &Value) -> Outcome {
 /// `length` characters of `kinds`, of each at least one if `each`.
 fn random(world: &mut World, label: &str, kinds: &[Vec<char>], length: u64, each: bool) -> String {
     let all: Vec<char> = kinds.concat();
-    let mut pick = |from: &[char]| from[(world.draw(label) % from.len() as u64) as usize];
-    let mut password: Vec<char> = (0..length).map(|_| pick(&all)).collect();
+    let mut password: Vec<char> = (0..length).map(|_| all[pick(world, label, all.len())]).collect();
     if each {
         // One place for each kind: the places differ because they are drawn from what is left.
         let mut places: Vec<usize> = (0..password.len()).collect();
         for kind in kinds {
-            let place = places.remove((world.draw(label) % places.len() as u64) as usize);
-            password[place] = kind[(world.draw(label) % kind.len() as u64) as usize];
+            let place = places.remove(pick(world, label, places.len()));
+            password[place] = kind[pick(world, label, kind.len())];
         }
     }
     password.into_iter().collect()

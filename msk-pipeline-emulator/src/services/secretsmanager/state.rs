@@ -178,13 +178,17 @@ impl State {
     }
 }
 
+/// A number below `of`, drawn for `label`.
+pub(super) fn pick(world: &mut World, label: &str, of: usize) -> usize {
+    let drawn = world.draw(label) % u64::try_from(of).expect("a length fits");
+    usize::try_from(drawn).expect("it is below a length")
+}
+
 /// The ARN of a new secret: its name, a hyphen, six characters.
 pub(super) fn new_arn(world: &mut World, name: &str) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let letters: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
     let label = format!("secretsmanager/secret/{name}/arn");
-    let suffix: String = (0..6)
-        .map(|_| LETTERS[(world.draw(&label) % LETTERS.len() as u64) as usize] as char)
-        .collect();
+    let suffix: String = (0..6).map(|_| letters[pick(world, &label, letters.len())]).collect();
     world.arn("secretsmanager", &format!("secret:{name}-{suffix}"))
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "inputs are written where they are used")]
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 

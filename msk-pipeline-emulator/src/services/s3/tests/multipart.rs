@@ -105,6 +105,20 @@ fn uploads_and_parts_are_listed_and_aborted() {
 }
 
 #[test]
+fn an_upload_survives_in_the_stored_world() {
+    let mut w = versioned();
+    let id = begin(&mut w, json!({}));
+    let parts = listed(&mut w, &id, &[(1, b"hello")]);
+    put(&mut w, "small", b"x");
+    let stored = serde_json::to_string(&w).expect("serialises");
+    let mut again: World = serde_json::from_str(&stored).expect("reads back");
+    again.blobs.clone_from(&w.blobs);
+    complete(&mut again, &id, &parts, json!({})).expect("completed");
+    let versions = ok(&mut again, "ListObjectVersions", json!({}));
+    assert_eq!(versions["Versions"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn completing_can_be_conditional() {
     let mut w = with_bucket();
     let id = begin(&mut w, json!({}));
