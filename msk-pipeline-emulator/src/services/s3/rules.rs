@@ -25,10 +25,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("no_rival_is_in_flight", "handbook aws.md §6 (409 ConditionalRequestConflict)"),
     ("digests_match", "handbook aws.md §2 (checksums); page 'Error responses'"),
     ("tags_are_distinct_and_ours", "page 'Error responses' (InvalidTag)"),
-    (
-        "tags_are_few_enough",
-        "pages 'Using cost allocation S3 bucket tags', 'Categorizing your storage using tags'",
-    ),
+    ("tags_are_few_enough", "terraform-provider-aws issue 19895 (objects: 10); buckets: 50 (U)"),
     ("versioning_has_a_status", "page 'Error responses' (IllegalVersioningConfigurationException)"),
     (
         "policy_is_of_the_bucket",

@@ -20,7 +20,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("update_token_is_new", "model documentation of UpdateSecret"),
     ("recovery_window_is_in_range", "handbook aws.md §8 (7 to 30 days)"),
     ("rotation_needs_a_function", "floci-io/floci issue 2376; handbook aws.md §8"),
-    ("managed_rotation_needs_no_function", "handbook aws.md §8; floci-io/floci pull request 2378"),
+    (
+        "managed_rotation_needs_no_function",
+        "handbook aws.md §8; floci-io/floci pull request 2378; the code is (U)",
+    ),
     ("one_rotation_at_a_time", "model documentation of RotateSecret"),
     ("tag_keys_are_not_awss", "model documentation of TagResource"),
     ("password_has_characters", "model documentation of GetRandomPassword"),
