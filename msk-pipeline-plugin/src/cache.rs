@@ -103,7 +103,7 @@ impl Cache {
         sha256: Sha256,
         size: u64,
     ) -> Result<Verified> {
-        let mut file = self.keep(file, &self.root.join("blobs").join(sha256.to_string()))?;
+        let mut file = Self::keep(file, &self.root.join("blobs").join(sha256.to_string()))?;
         file.seek(SeekFrom::Start(0)).map_err(Error::io("read", &self.root))?;
         Ok(Verified { file, sha256, size })
     }
@@ -116,15 +116,15 @@ impl Cache {
         sha256: Sha256,
     ) -> Result<PathBuf> {
         let path = self.root.join("packages").join(format!("{key}.zip"));
-        self.keep(file, &path)?;
+        Self::keep(file, &path)?;
         let mut note = self.temp()?;
         note.write_all(sha256.to_string().as_bytes())
             .map_err(Error::io("write", note.path().to_path_buf()))?;
-        self.keep(note, &path.with_extension("sha256"))?;
+        Self::keep(note, &path.with_extension("sha256"))?;
         Ok(path)
     }
 
-    fn keep(&self, mut file: NamedTempFile, path: &Path) -> Result<File> {
+    fn keep(mut file: NamedTempFile, path: &Path) -> Result<File> {
         file.flush().and_then(|()| file.as_file().sync_all()).map_err(Error::io("write", path))?;
         file.persist(path).map_err(|e| Error::io("write", path)(e.error))
     }

@@ -40,7 +40,7 @@ impl<'a> Fetcher<'a> {
         let (url, published) = match part {
             Part::Maven(coordinate) => {
                 let url = self.sources.address(coordinate)?;
-                self.refuse_unencrypted(&source, &url, known.is_some())?;
+                refuse_unencrypted(&source, &url, known.is_some())?;
                 let published = self.published(&url, known.is_none())?;
                 // With a recorded digest a checksum from the same server would add nothing.
                 if published.is_none() && known.is_none() {
@@ -50,7 +50,7 @@ impl<'a> Fetcher<'a> {
                 (url, published)
             }
             Part::Url { url, .. } => {
-                self.refuse_unencrypted(&source, url, known.is_some())?;
+                refuse_unencrypted(&source, url, known.is_some())?;
                 (url.clone(), None)
             }
             Part::File { .. } => unreachable!("files are read where they are"),
@@ -119,13 +119,6 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    fn refuse_unencrypted(&self, source: &str, url: &str, known: bool) -> Result<()> {
-        if known || url.starts_with("https://") || is_loopback(url) {
-            return Ok(());
-        }
-        Err(Error::Unencrypted { part: source.to_owned(), url: without_credentials(url) })
-    }
-
     /// Asks for an address; nothing there is `None`. With `encrypted`, neither it nor a redirection may be plain, but on this machine.
     fn get(
         &mut self,
@@ -187,6 +180,13 @@ impl<'a> Fetcher<'a> {
             .new_agent();
         Ok(self.agent.insert(agent).clone())
     }
+}
+
+fn refuse_unencrypted(source: &str, url: &str, known: bool) -> Result<()> {
+    if known || url.starts_with("https://") || is_loopback(url) {
+        return Ok(());
+    }
+    Err(Error::Unencrypted { part: source.to_owned(), url: without_credentials(url) })
 }
 
 fn not_found(source: &str, url: &str) -> Error {

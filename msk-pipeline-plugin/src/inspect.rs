@@ -90,12 +90,12 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Inspection> {
             continue;
         }
         let lower = name.to_ascii_lowercase();
-        if lower.ends_with(".jar") {
+        if has_end(&lower, &[".jar"]) {
             jars.push((name, index));
-        } else if [".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".war", ".ear"]
-            .iter()
-            .any(|end| lower.ends_with(end))
-        {
+        } else if has_end(
+            &lower,
+            &[".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".war", ".ear"],
+        ) {
             result.nested.push(name);
         }
     }
@@ -245,6 +245,10 @@ fn read_jar<R: Read + Seek>(reader: R, label: &str, limits: &Limits) -> Result<C
     Ok(contents)
 }
 
+fn has_end(name: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| name.ends_with(end))
+}
+
 /// The class names of a service file: one a line, `#` begins a comment.
 fn services(text: &str) -> Vec<String> {
     text.lines()
@@ -321,11 +325,11 @@ pub enum Finding {
         /// What the workers run.
         runs: u16,
     },
-    /// Another jar beside it needs a newer Java.
-    DependencyNeedsNewerJava {
-        /// That jar.
-        jar: String,
-        /// What it needs.
+    /// Other jars beside it need a newer Java.
+    DependenciesNeedNewerJava {
+        /// Those jars.
+        jars: Vec<String>,
+        /// The most that one of them needs.
         needs: u16,
         /// What the workers run.
         runs: u16,
@@ -346,7 +350,7 @@ impl Finding {
             | Self::NeedsNewerJava { .. } => Severity::Error,
             Self::ClassNotListed { .. }
             | Self::ListedTwice { .. }
-            | Self::DependencyNeedsNewerJava { .. }
+            | Self::DependenciesNeedNewerJava { .. }
             | Self::NestedArchive { .. } => Severity::Warning,
         }
     }
@@ -410,10 +414,11 @@ impl fmt::Display for Finding {
                     newer_java(*needs, *runs)
                 )
             }
-            Self::DependencyNeedsNewerJava { jar, needs, runs } => {
+            Self::DependenciesNeedNewerJava { jars, needs, runs } => {
                 write!(
                     f,
-                    "`{jar}` has classes for Java {needs}, and the workers run Java {runs}{}: if they are ever used, {}",
+                    "{} have classes for Java {needs}, and the workers run Java {runs}{}: if they are ever used, {}",
+                    jars.iter().map(|jar| format!("`{jar}`")).collect::<Vec<_>>().join(", "),
                     connect_of(*runs),
                     newer_java(*needs, *runs)
                 )
@@ -481,14 +486,24 @@ impl Inspection {
         }
         if let Some(home) = home {
             let folder = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
-            for jar in self.jars.iter().filter(|jar| folder(&jar.path) == folder(&home.path)) {
-                let Some(needs) = jar.java().filter(|&needs| needs > runs) else { continue };
-                let jar_path = jar.path.clone();
-                findings.push(if jar.path == home.path {
-                    Finding::NeedsNewerJava { class: class.to_owned(), jar: jar_path, needs, runs }
-                } else {
-                    Finding::DependencyNeedsNewerJava { jar: jar_path, needs, runs }
+            let newer = |jar: &Jar| jar.java().filter(|&needs| needs > runs);
+            if let Some(needs) = newer(home) {
+                findings.push(Finding::NeedsNewerJava {
+                    class: class.to_owned(),
+                    jar: home.path.clone(),
+                    needs,
+                    runs,
                 });
+            }
+            // One folder is one class loader; the others don't meet this class.
+            let beside = self.jars.iter().filter(|jar| {
+                jar.path != home.path
+                    && folder(&jar.path) == folder(&home.path)
+                    && newer(jar).is_some()
+            });
+            let jars: Vec<String> = beside.clone().map(|jar| jar.path.clone()).collect();
+            if let Some(needs) = beside.filter_map(newer).max() {
+                findings.push(Finding::DependenciesNeedNewerJava { jars, needs, runs });
             }
         }
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity()));
@@ -595,7 +610,7 @@ mod tests {
                 &findings[..],
                 [
                     Finding::NestedArchive { .. },
-                    Finding::DependencyNeedsNewerJava { needs: 17, runs: 11, .. }
+                    Finding::DependenciesNeedNewerJava { needs: 17, runs: 11, .. }
                 ]
             ),
             "{findings:?}"

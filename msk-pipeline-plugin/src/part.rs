@@ -110,6 +110,11 @@ pub enum ParsePartError {
         /// The host alone.
         host: String,
     },
+    /// A file name that wouldn't do as a folder of the ZIP.
+    #[error(
+        "the file name `{0}` must be letters, digits, `.`, `_`, `+` and `-`, and begin with a letter, digit or `_`"
+    )]
+    FileName(String),
     /// An extension that can't be packed.
     #[error(
         "`{0}` is neither a jar nor an archive that can be unpacked: its name must end in .jar, .zip, .tar.gz or .tgz"
@@ -174,7 +179,8 @@ impl Part {
         }
         match Form::of(&self.file_name()) {
             Some((_, stem)) if is_plain_name(stem) => Ok(self),
-            _ => Err(ParsePartError::Extension(self.to_string())),
+            Some(_) => Err(ParsePartError::FileName(self.file_name())),
+            None => Err(ParsePartError::Extension(self.to_string())),
         }
     }
 
@@ -460,6 +466,7 @@ mod tests {
             ),
             (r#"{ file = "x.jar", sha256 = "first-fetch" }"#, "not a digest"),
             (r#"{ file = "x.rar" }"#, ".jar, .zip, .tar.gz or .tgz"),
+            (r#"{ file = "my plugin.jar" }"#, "the file name `my plugin.jar` must be"),
             (r#"{ file = ".zip" }"#, ".jar, .zip, .tar.gz or .tgz"),
         ] {
             let error = parse(text).expect_err(text);

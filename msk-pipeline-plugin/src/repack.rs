@@ -1,7 +1,7 @@
 //! Writes the ZIP. Its bytes are a promise: the name of an uploaded plugin is their digest, and other bytes mean another plugin and a restarted connector.
 //!
-//! So the entries are sorted and *stored*: no compressor's version or processor shows in them (jars are compressed already; for Debezium it costs a few
-//! per cent), and the few records that an uncompressed ZIP needs are written here rather than by a crate that may change its mind about an optional field.
+//! So the entries are sorted and *stored*: no compressor's version or processor shows in them (jars are compressed already; for Debezium it costs a
+//! tenth of the size), and the few records that an uncompressed ZIP needs are written here rather than by a crate that may change its mind about an optional field.
 //! Folders have entries of their own, for extractors that make none; the time is the format's first.
 
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ pub(crate) fn write(
         offset += 4 + 26 + name.len() as u64 + u64::from(size);
 
         directory.extend(b"PK\x01\x02");
-        directory.extend((3_u16 << 8 | 10).to_le_bytes()); // made by: Unix, so that the mode below counts
+        directory.extend((0x030a_u16).to_le_bytes()); // made by: Unix, so that the mode below counts
         directory.extend(&common);
         directory.extend([0; 6]); // no comment, first disk, no internal attributes
         let mode: u32 = if slice.is_some() { 0o100_644 << 16 } else { 0o040_755 << 16 | 0x10 };

@@ -51,7 +51,7 @@ impl Sources {
             if !address.starts_with("https://") && !address.starts_with("http://") {
                 return Err(Error::Repository(without_credentials(&address)));
             }
-            resolver.repository.base_url = address.trim_end_matches('/').to_owned();
+            address.trim_end_matches('/').clone_into(&mut resolver.repository.base_url);
         }
         Ok(resolver)
     }
@@ -62,7 +62,7 @@ impl Sources {
         for path in &self.settings {
             match fs::read_to_string(path) {
                 Ok(text) => {
-                    mirrors.extend(read_mirrors(&text, path)?.into_iter().map(|m| (m, path)))
+                    mirrors.extend(read_mirrors(&text, path)?.into_iter().map(|m| (m, path)));
                 }
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::io("read", path)(e)),
@@ -75,7 +75,7 @@ impl Sources {
             return Ok(None);
         };
         let refuse = |problem: &str| Error::Mirror {
-            path: path.to_path_buf(),
+            path: (*path).clone(),
             id: mirror.id.clone(),
             problem: problem.to_owned(),
         };
@@ -190,14 +190,16 @@ mod tests {
     #[track_caller]
     fn address(sources: &Sources) -> String {
         let coordinate = "a.b:c:1:tar.gz:plugin".parse().expect("a coordinate");
-        sources.address(&coordinate).map_or_else(|e| format!("{e} / {}", e.help()), |a| a)
+        sources.address(&coordinate).unwrap_or_else(|e| format!("{e} / {}", e.help()))
     }
 
     fn settings(mirrors: &[(&str, &str, &str)]) -> String {
-        let mirrors: String = mirrors
-            .iter()
-            .map(|(id, of, rest)| format!("<mirror><id>{id}</id><mirrorOf>{of}</mirrorOf>{rest}<url>https://{id}.example/m2/?a&amp;b</url></mirror>"))
-            .collect();
+        let mirror = |(id, of, rest): &(&str, &str, &str)| {
+            format!(
+                "<mirror><id>{id}</id><mirrorOf>{of}</mirrorOf>{rest}<url>https://{id}.example/m2/?a&amp;b</url></mirror>"
+            )
+        };
+        let mirrors = mirrors.iter().map(mirror).collect::<Vec<_>>().concat();
         format!(
             "<?xml version='1.0'?><settings xmlns='urn:x'><!-- <mirror> --><mirrors>{mirrors}</mirrors><profiles><url>x</url></profiles></settings>"
         )
