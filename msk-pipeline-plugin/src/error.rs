@@ -266,6 +266,9 @@ pub enum ArchiveProblem {
     /// Over [`crate::Limits::ratio`].
     #[error("it unpacks to more than {0} times its size")]
     Ratio(u64),
+    /// A tar's long name or PAX header of many bytes.
+    #[error("it has an extended header of {0} bytes")]
+    Header(u64),
     /// No file in it.
     #[error("it has no file in it")]
     Empty,

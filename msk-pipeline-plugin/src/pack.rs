@@ -677,4 +677,69 @@ mod tests {
         );
         assert_eq!(world.lock().matches("[[part]]").count(), 2);
     }
+
+    #[test]
+    fn several_that_record_different_things_lose_none() {
+        let world = World::new();
+        let part = |i: usize| {
+            let content = zip(&[(&format!("p/{i}.txt"), vec![])]);
+            world.write(&format!("{i}.zip"), &content);
+            [Part::File { path: format!("{i}.zip").into(), sha256: Some(Sha256::of(content)) }]
+        };
+        std::thread::scope(|scope| {
+            for part in (0..16).map(part) {
+                let options = world.options("cache");
+                scope.spawn(move || pack(&part, &options).expect("packed"));
+            }
+        });
+        assert_eq!(world.lock().matches("[[package]]").count(), 16);
+    }
+
+    /// Not a test: what the next one runs as processes of their own.
+    #[test]
+    #[ignore = "a child of the next test"]
+    fn child() {
+        let (Ok(folder), Ok(repository)) =
+            (std::env::var("TEST_FOLDER"), std::env::var("TEST_REPOSITORY"))
+        else {
+            return;
+        };
+        let (base, sources) =
+            (PathBuf::from(folder), Sources { repository: Some(repository), ..Sources::default() });
+        pack(&parts(), &Options::new(base.join("cache"), base.join("msk-pipeline.lock"), sources))
+            .expect("packed");
+    }
+
+    #[test]
+    fn processes_share_a_cache_and_killed_ones_leave_nothing() {
+        let world = World::new();
+        let spawn = || {
+            std::process::Command::new(std::env::current_exe().expect("this program"))
+                .args(["--exact", "pack::tests::child", "--ignored"])
+                .env("TEST_FOLDER", world.folder.path())
+                .env("TEST_REPOSITORY", &world.repository.url)
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .expect("a process")
+        };
+        for delay in 0..12 {
+            let mut child = spawn();
+            std::thread::sleep(std::time::Duration::from_millis(delay * 3));
+            child.kill().expect("killed");
+            child.wait().expect("gone");
+        }
+        let children: Vec<_> = (0..4).map(|_| spawn()).collect();
+        for mut child in children {
+            assert!(child.wait().expect("ended").success());
+        }
+        let package =
+            pack(&parts(), &Options { offline: true, locked: true, ..world.options("cache") })
+                .expect("all there");
+        assert_eq!(Sha256::of(fs::read(&package.path).expect("read")), package.sha256);
+        drop(Cache::open(&world.folder.path().join("cache")).expect("cache"));
+        assert_eq!(
+            fs::read_dir(world.folder.path().join("cache/v1/tmp")).expect("list").count(),
+            0
+        );
+    }
 }

@@ -449,6 +449,7 @@ mod tests {
             (r#"{ maven = "a:b:1:jar:c:d" }"#, "write group:artifact:version"),
             (r#"{ maven = "a::1" }"#, "the artifact ``"),
             (r#"{ maven = "a:b:../../c" }"#, "the version `../../c`"),
+            (r#"{ maven = "a:b:1..2" }"#, "the version `1..2`"),
             (r#"{ maven = "a:b:[1,2)" }"#, "the version `[1,2)`"),
             (r#"{ maven = "a:b:1-SNAPSHOT" }"#, "name one released version"),
             (r#"{ maven = "a:b:LATEST" }"#, "name one released version"),

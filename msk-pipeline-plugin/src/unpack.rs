@@ -219,7 +219,7 @@ impl Tree<'_, '_> {
             self.count()?;
             if matches!(kind, EntryType::GNULongName | EntryType::XHeader) {
                 if entry.size() > TAR_EXTENSION {
-                    return Err(self.refuse(ArchiveProblem::Name("(a header of a tar)".into())));
+                    return Err(self.refuse(ArchiveProblem::Header(entry.size())));
                 }
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).map_err(&unreadable)?;
@@ -505,12 +505,14 @@ mod tests {
             Some(ArchiveProblem::File { name: "a/1".into(), limit: 4 })
         );
         assert_eq!(with(Limits { total: 14, ..limits }), Some(ArchiveProblem::Total(14)));
-        // A long name that would only fill the memory.
-        let name = vec![b'a'; 1 << 20];
-        assert!(matches!(
-            refused(Form::TarGz, &tar_gz(&[(b"l", b'L', &name), (b"x", b'0', b"")])),
-            ArchiveProblem::Name(_)
-        ));
+        // Headers that would only fill the memory.
+        for (kind, content) in [
+            (b'L', vec![b'a'; 1 << 20]),
+            (b'x', [b"1048576 comment=".as_slice(), &vec![b'a'; 1_048_559], b"\n"].concat()),
+        ] {
+            let bytes = tar_gz(&[(b"l", kind, &content), (b"a/x", b'0', b"")]);
+            assert_eq!(refused(Form::TarGz, &bytes), ArchiveProblem::Header(1 << 20));
+        }
         // Two entries over the same bytes: the directory's second record points at the first file.
         let mut overlap = evil_zip(&[(b"a/1", FILE, b"12345"), (b"a/2", FILE, b"12345")]);
         let second = overlap.windows(4).rposition(|w| w == b"PK\x01\x02").expect("a directory");
