@@ -645,10 +645,10 @@ mod tests {
         let edited =
             world.lock().replace(&package.sha256.to_string(), &Sha256::of("evil").to_string());
         world.write("msk-pipeline.lock", edited.as_bytes());
-        assert!(matches!(
-            pack(&parts(), &world.options("one")),
-            Err(Error::PackageMismatch { .. })
-        ));
+        for locked in [false, true] {
+            let options = Options { locked, ..world.options("one") };
+            assert!(matches!(pack(&parts(), &options), Err(Error::PackageMismatch { .. })));
+        }
     }
 
     #[test]

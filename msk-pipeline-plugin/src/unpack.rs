@@ -24,7 +24,7 @@ pub struct Limits {
     pub entries: usize,
     /// The unpacked size of one entry; at most 4 GiB.
     pub file: u64,
-    /// The unpacked size of all parts together.
+    /// The unpacked size of all parts together; at most 4 GiB.
     pub total: u64,
     /// How many times an archive's size it may unpack to; not counted below 16 MiB.
     pub ratio: u64,
@@ -541,6 +541,10 @@ mod tests {
             matches!(refused(Form::Zip, &zip), ArchiveProblem::Unreadable(_)),
             "its checksum doesn't fit"
         );
+        let mut zip = evil_zip(&[(b"a/x", FILE, b"hello")]);
+        let directory = zip.windows(4).position(|w| w == b"PK\x01\x02").expect("a directory");
+        (zip[6], zip[directory + 8]) = (1, 1);
+        assert_eq!(refused(Form::Zip, &zip), ArchiveProblem::Encrypted("a/x".into()));
         assert_eq!(refused(Form::TarGz, &tar_gz(&[(b"a/", b'5', b"")])), ArchiveProblem::Empty);
     }
 
