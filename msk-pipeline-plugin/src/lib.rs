@@ -4,9 +4,9 @@
 //! 2. [`plan`]: what is known without a request or a write; [`pack`]: fetches what is missing, verifies, repacks.
 //! 3. [`Package`]: the ZIP with its digest, and an [`Inspection`] that tells whether a connector class can load from it.
 //!
-//! Nothing here is asynchronous; call it from a blocking thread. The library takes the Maven repository and the home folder as [`Sources`], and
-//! reads the environment for them only in [`Sources::from_env`]
-//! (the proxy, if that is turned on, and `SSL_CERT_FILE` are read when something is fetched). It knows nothing of AWS: uploading is someone else's.
+//! Nothing here is asynchronous; call it from a blocking thread. The Maven repository and the home folder come in as [`Sources`]; the environment is read
+//! for them in [`Sources::from_env`] alone. Only when something is fetched are `SSL_CERT_FILE` and, if that is turned on, the proxy read.
+//! The library knows nothing of AWS: uploading is someone else's.
 //!
 //! ```no_run
 //! use msk_pipeline_plugin::{Options, Part, Sources, pack};
