@@ -198,7 +198,7 @@ pub struct World {
     pub revision: u64,
     /// Draws made since this value was loaded: tells whether a call drew.
     #[serde(skip)]
-    drawn: u64,
+    pub drawn: u64,
 }
 
 /// Whether an operation never changes anything, by the first word of its name. `GetRandomPassword` moves a generator.

@@ -1,8 +1,10 @@
 """Calls a few operations of each protocol through boto3 and prints what does not go as it should.
 
 An operation that answers 501 NotImplemented counts as "not there yet" and is listed, not failed. Each check is a function of
-a client; checks of one service run in order.
+a client of its service, and of more clients by the names of its parameters.
 """
+import base64
+import inspect
 import subprocess
 import sys
 
@@ -41,7 +43,7 @@ def caller(sts):
 
 @check("ec2")
 def groups(ec2):
-    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "state", "Values": ["available"]}])["Vpcs"][0]["VpcId"]
     tags = [{"ResourceType": "security-group", "Tags": [{"Key": "Team", "Value": "a & <b>"}]}]
     group = ec2.create_security_group(GroupName="boto", Description="d", VpcId=vpc, TagSpecifications=tags)["GroupId"]
     found = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
@@ -117,9 +119,33 @@ def configurations(kafka):
     refused("NotFoundException", kafka.describe_cluster_v2, ClusterArn=made["Arn"].replace("configuration/boto", "cluster/none"))
 
 
+@check("kafka")
+def clusters(kafka, ec2):
+    subnets, zones = [], set()
+    for subnet in ec2.describe_subnets()["Subnets"]:
+        if len(zones) < 3 and subnet["AvailabilityZoneId"] not in zones and not subnet["MapPublicIpOnLaunch"]:
+            zones.add(subnet["AvailabilityZoneId"])
+            subnets.append(subnet)
+    group = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [subnets[0]["VpcId"]]}])["SecurityGroups"][0]
+    nodes = {"InstanceType": "kafka.m7g.large", "ClientSubnets": [s["SubnetId"] for s in subnets],
+             "SecurityGroups": [group["GroupId"]]}
+    made = kafka.create_cluster_v2(ClusterName="boto", Tags={"a": "b"}, Provisioned={
+        "KafkaVersion": "3.9.x.kraft", "NumberOfBrokerNodes": len(subnets), "BrokerNodeGroupInfo": nodes})
+    found = kafka.describe_cluster_v2(ClusterArn=made["ClusterArn"])["ClusterInfo"]
+    assert (found["State"], found["Tags"]) == ("CREATING", {"a": "b"}), found
+    error = refused("BadRequestException", kafka.update_broker_count, ClusterArn=made["ClusterArn"],
+                    CurrentVersion=found.get("CurrentVersion", "K1"), TargetNumberOfBrokerNodes=2 * len(subnets))
+    assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400, error
+    assert kafka.list_clusters_v2(ClusterNameFilter="bot")["ClusterInfoList"][0]["ClusterName"] == "boto"
+    assert kafka.describe_cluster(ClusterArn=made["ClusterArn"])["ClusterInfo"]["ClusterName"] == "boto"
+
+
 @check("kafkaconnect")
 def worker_configurations(kafkaconnect):
-    made = kafkaconnect.create_worker_configuration(name="boto", propertiesFileContent="a2V5LmNvbnZlcnRlcj14Cg==")
+    converter = "org.apache.kafka.connect.json.JsonConverter"
+    properties = f"key.converter={converter}\nvalue.converter={converter}\n"
+    content = base64.b64encode(properties.encode()).decode()
+    made = kafkaconnect.create_worker_configuration(name="boto", propertiesFileContent=content)
     listed = kafkaconnect.list_worker_configurations()["workerConfigurations"]
     assert listed[0]["workerConfigurationArn"] == made["workerConfigurationArn"], listed
     kafkaconnect.delete_worker_configuration(workerConfigurationArn=made["workerConfigurationArn"])
@@ -139,7 +165,7 @@ def parameter_groups(rds):
 
 
 def main():
-    server = subprocess.Popen([sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     failed = 0
     try:
         url = server.stdout.readline().strip()
@@ -148,7 +174,8 @@ def main():
         for service, function in CHECKS:
             name = f"{service}.{function.__name__}"
             try:
-                function(boto3.client(service, **options))
+                more = list(inspect.signature(function).parameters)[1:]
+                function(*(boto3.client(name, **options) for name in (service, *more)))
                 print(f"ok       {name}")
             except Exception as error:  # a check may fail in any way
                 if isinstance(error, ClientError) and error.response["Error"]["Code"] == "NotImplemented":

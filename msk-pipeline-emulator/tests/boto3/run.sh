@@ -8,4 +8,8 @@ cache=${MSKP_BOTO3_VENV:-"${TMPDIR:-/tmp}/msk-pipeline-boto3"}
 cargo build --quiet --manifest-path "$here/../../Cargo.toml" --examples
 built="${CARGO_TARGET_DIR:-$here/../../../target}/debug/examples"
 "$cache/bin/python" "$here/codec.py" "$built/codec"
-"$cache/bin/python" "$here/drive.py" "$built/serve"
+"$cache/bin/python" "$here/drive.py" "$built/serve" 0
+# The same with a world in a file.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$cache/bin/python" "$here/drive.py" "$built/serve" 0 "$folder/world"
