@@ -617,6 +617,19 @@ mod rest_xml {
     }
 
     #[test]
+    fn the_length_of_a_returned_object_is_that_of_its_body() {
+        let request = signed("s3", "GET", "/bkt/k", &[("range", "bytes=0-1")], "");
+        let target = protocol::target(&request).unwrap_or_else(|e| panic!("{:?}", e.error));
+        let reply =
+            Reply { value: json!({"ContentLength": 5}), body: Some(Bytes::from_static(b"he")) };
+        let response = protocol::success(&target, &reply, "id");
+        assert_eq!(
+            (header(&response, "content-length"), &response.body[..]),
+            (Some("2"), &b"he"[..])
+        );
+    }
+
+    #[test]
     fn errors_are_bare_and_silent_on_head() {
         let error =
             AwsError::new("NoSuchKey", "The specified key does not exist.").with("Key", "k");
@@ -635,6 +648,103 @@ mod rest_xml {
             &AwsError::new("PreconditionFailed", ""),
         );
         assert_eq!(response.status, 412);
+    }
+}
+
+mod validation {
+    use super::*;
+
+    #[track_caller]
+    fn refused(request: &Request) -> AwsError {
+        let target = protocol::target(request).unwrap_or_else(|e| panic!("{:?}", e.error));
+        let input = protocol::input(&target, request).unwrap_or_else(|e| panic!("{e:?}"));
+        let problems = protocol::problems(&target, &input);
+        assert!(!problems.is_empty(), "{}", input.value);
+        protocol::invalid(target.service, &problems)
+    }
+
+    #[test]
+    fn each_service_has_its_own_code() {
+        let error = refused(&signed("kafka", "POST", "/v1/configurations", &[], r#"{"name":"a"}"#));
+        assert_eq!(error.code, "BadRequestException");
+        assert_eq!(error.extra["invalidParameter"], "serverProperties");
+
+        let error =
+            refused(&signed("kafkaconnect", "GET", "/v1/connectors?maxResults=101", &[], ""));
+        assert_eq!(error.code, "BadRequestException");
+
+        let create = [("x-amz-target", "Logs_20140328.CreateLogGroup")];
+        let error = refused(&signed("logs", "POST", "/", &create, r#"{"logGroupName":"a b"}"#));
+        assert_eq!(error.code, "InvalidParameterException");
+        assert_eq!(
+            error.message,
+            "1 validation error detected: Value 'a b' at 'logGroupName' failed to satisfy constraint: \
+             Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+"
+        );
+
+        let error = refused(&form("ec2", "Action=CreateSecurityGroup&GroupName=a"));
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("MissingParameter", "The request must contain the parameter GroupDescription")
+        );
+
+        let error = refused(&form("iam", "Action=GetRole&RoleName=a%20b"));
+        assert_eq!(error.code, "ValidationError");
+        assert!(error.message.contains("Value 'a b' at 'roleName'"), "{}", error.message);
+
+        let error = refused(&form("rds", "Action=CreateDBCluster&Engine=aurora-mysql"));
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("MissingParameter", "The request must contain the parameter DBClusterIdentifier")
+        );
+
+        let error = refused(&signed("s3", "PUT", "/bkt/?versioning", &[], ""));
+        assert_eq!(error.code, "MalformedXML");
+    }
+
+    #[test]
+    fn more_brokers_than_the_model_allows_are_fine() {
+        let count = signed(
+            "kafka",
+            "PUT",
+            "/v1/clusters/arn%3Aa/nodes/count",
+            &[],
+            r#"{"currentVersion":"K1","targetNumberOfBrokerNodes":30}"#,
+        );
+        let target = protocol::target(&count).unwrap_or_else(|e| panic!("{:?}", e.error));
+        let input = protocol::input(&target, &count).unwrap_or_else(|e| panic!("{e:?}"));
+        assert_eq!(protocol::problems(&target, &input), []);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_malformed() {
+        let malformed = |request: &Request| {
+            let target = protocol::target(request).unwrap_or_else(|e| panic!("{:?}", e.error));
+            protocol::input(&target, request).expect_err("refused").code
+        };
+        let create = [("x-amz-target", "Logs_20140328.PutRetentionPolicy")];
+        assert_eq!(malformed(&signed("logs", "POST", "/", &create, "{")), "SerializationException");
+        let body = r#"{"logGroupName":"g","retentionInDays":"many"}"#;
+        assert_eq!(
+            malformed(&signed("logs", "POST", "/", &create, body)),
+            "SerializationException"
+        );
+        assert_eq!(
+            malformed(&signed("kafka", "POST", "/v1/clusters", &[], "[]")),
+            "BadRequestException"
+        );
+        assert_eq!(
+            malformed(&form("rds", "Action=DescribeDBClusters&MaxRecords=x")),
+            "InvalidParameterValue"
+        );
+        assert_eq!(
+            malformed(&signed("s3", "PUT", "/bkt/?versioning", &[], "<Other/>")),
+            "MalformedXML"
+        );
+        assert_eq!(
+            malformed(&signed("s3", "PUT", "/bkt/?versioning", &[], "<a><b></a>")),
+            "MalformedXML"
+        );
     }
 }
 

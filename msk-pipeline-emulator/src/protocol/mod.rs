@@ -515,6 +515,12 @@ pub fn success(target: &Target, reply: &Reply, request_id: &str) -> Response {
             if let Some(shape) = &entry.output {
                 response.headers.extend(rest::headers(model, shape, &reply.value));
                 if let Some(body) = rest_xml(&writer, operation, shape, reply, &mut text) {
+                    // A wrong length would hang the client: the body decides.
+                    if let Some((_, l)) =
+                        response.headers.iter_mut().find(|(n, _)| n == "content-length")
+                    {
+                        *l = body.len().to_string();
+                    }
                     response.body = body;
                 }
             }
