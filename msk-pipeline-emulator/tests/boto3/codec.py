@@ -111,6 +111,8 @@ def exchange(codec, service, model, operation):
     if streaming and output.members[streaming].type_name == "blob":
         reply.pop(streaming)
         raw = b"content"
+        if "ContentLength" in reply:
+            reply["ContentLength"] = len(raw)
     answer = codec.ask({"method": request["method"], "path": path, "query": encoded, "headers": headers,
                         "body": base64.b64encode(body).decode(), "reply": inside(reply),
                         "reply_body": base64.b64encode(raw).decode() if raw is not None else None})
