@@ -1,0 +1,301 @@
+//! What keeps a connector from running, what its workers log about it, and when.
+
+use super::*;
+
+/// Creates a connector in a world that `spoil` has changed, with an input that `edit` has; checks that it fails for the reason
+/// of the log line with `cause`, and when.
+#[track_caller]
+fn fails(
+    check: &str,
+    spoil: impl FnOnce(&mut Double),
+    edit: impl FnOnce(&mut Value),
+    after: u64,
+    cause: &str,
+) {
+    let (mut scene, parts) = Scene::ready();
+    set(spoil);
+    let mut input = parts.connector("orders");
+    edit(&mut input);
+    let arn = scene.create(&input);
+    let began = scene.now;
+    scene.pass(after - 1);
+    assert_eq!(scene.connector(&arn)["connectorState"], "CREATING");
+    assert!(scene.connector(&arn).get("stateDescription").is_none());
+    scene.pass(1);
+    let failed = scene.connector(&arn);
+    assert_eq!(failed["connectorState"], "FAILED", "{cause}");
+    let recorded = &scene.world.state.kafkaconnect.connectors[&arn];
+    assert_eq!(recorded.failed_check.as_deref(), Some(check));
+    assert_eq!(failed["stateDescription"]["code"], "UnknownError.Unknown");
+    set(|d| {
+        let texts: Vec<_> = d.logged.iter().map(|(_, line)| line.as_str()).collect();
+        let last =
+            texts.iter().rposition(|line| line.contains(" ERROR [orders")).expect("an error");
+        assert!(texts.iter().any(|line| line.contains(cause)), "{cause} is not in {texts:#?}");
+        assert!(last < texts.len() - 1, "a stack trace follows the error");
+        assert!(d.logged.iter().all(|(at, _)| (began..=began + after * 1000).contains(at)));
+    });
+}
+
+#[track_caller]
+fn fails_when(check: &str, spoil: impl FnOnce(&mut Double), cause: &str) {
+    fails(check, spoil, |_| {}, 360, cause);
+}
+
+#[track_caller]
+fn fails_with(check: &str, key: &str, value: &str, cause: &str) {
+    let edit = |input: &mut Value| match value {
+        "" => drop(input["connectorConfiguration"].as_object_mut().expect("a map").remove(key)),
+        _ => input["connectorConfiguration"][key] = value.into(),
+    };
+    fails(check, |_| {}, edit, 360, cause);
+}
+
+#[track_caller]
+fn unreachable_when(
+    check: &str,
+    spoil: impl FnOnce(&mut Double),
+    edit: impl FnOnce(&mut Value),
+    cause: &str,
+) {
+    fails(check, spoil, edit, 1230, cause);
+}
+
+fn bootstrap(input: &mut Value, host_port: &str) {
+    input["kafkaCluster"]["apacheKafkaCluster"]["bootstrapServers"] = host_port.into();
+}
+
+const NO_NODE: &str =
+    "Caused by: org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node";
+
+#[test]
+fn bootstrap_is_known() {
+    unreachable_when(
+        "bootstrap_is_known",
+        |_| {},
+        |input| bootstrap(input, "b-1.other:9098"),
+        "No resolvable bootstrap urls",
+    );
+}
+
+#[test]
+fn cluster_is_active() {
+    unreachable_when("cluster_is_active", |d| d.serves = false, |_| {}, NO_NODE);
+}
+
+#[test]
+fn brokers_are_open() {
+    unreachable_when(
+        "brokers_are_open",
+        |d| d.closed.extend([("sg-brokers".into(), 9098)]),
+        |_| {},
+        NO_NODE,
+    );
+}
+
+#[test]
+fn listener_fits() {
+    let none = |input: &mut Value| {
+        input["kafkaClusterClientAuthentication"]["authenticationType"] = "NONE".into();
+    };
+    unreachable_when("listener_fits", |_| {}, none, NO_NODE);
+    unreachable_when("listener_fits", |d| d.ports = vec![9092], |_| {}, NO_NODE);
+    let tls = |input: &mut Value| bootstrap(input, &format!("{BROKER}:9092"));
+    unreachable_when("listener_fits", |_| {}, tls, "SSL handshake failed");
+}
+
+#[test]
+fn role_may_connect() {
+    let denied = |action: &str| {
+        let action = action.to_string();
+        move |d: &mut Double| d.denied.extend([action])
+    };
+    unreachable_when("role_may_connect", denied("kafka-cluster:Connect"), |_| {}, "Access denied");
+    fails_when(
+        "role_may_connect",
+        denied("kafka-cluster:WriteData"),
+        "Not authorized to access topics: [__amazon_msk_connect_configs_orders_",
+    );
+}
+
+#[test]
+fn class_is_in_plugin() {
+    fails_with(
+        "class_is_in_plugin",
+        "connector.class",
+        "io.debezium.connector.postgresql.PostgresConnector",
+        "available connectors are: PluginDesc{class=class io.debezium.connector.mysql",
+    );
+    fails_with("class_is_in_plugin", "connector.class", "", "connector.class");
+}
+
+#[test]
+fn class_fits_java() {
+    let (mut scene, parts) = Scene::ready();
+    scene.world.blobs.insert("sha".into(), plugin_zip(MYSQL, 61).into());
+    let new = scene.ok("CreateCustomPlugin", &plugin("new"))["customPluginArn"].clone();
+    scene.pass(41);
+    let mut input = parts.connector("orders");
+    input["plugins"][0]["customPlugin"]["customPluginArn"] = new;
+    let fine = scene.create(&input);
+    input["connectorName"] = "old".into();
+    input["kafkaConnectVersion"] = "2.7.1".into();
+    let old = scene.create(&input);
+    scene.pass(361);
+    assert_eq!(scene.connector(&fine)["connectorState"], "RUNNING");
+    assert_eq!(scene.connector(&old)["connectorState"], "FAILED");
+    set(|d| assert!(d.logged.iter().any(|(_, l)| l.contains("class file version 61.0"))));
+}
+
+#[test]
+fn required_keys() {
+    fails_with("required_keys", "topic.prefix", "", "The 'topic.prefix' value is invalid");
+    fails_with(
+        "required_keys",
+        "schema.history.internal.kafka.topic",
+        "",
+        "schema.history.internal.kafka.topic",
+    );
+}
+
+#[test]
+fn overrides_are_allowed() {
+    let edit = |input: &mut Value| {
+        input["kafkaConnectVersion"] = "2.7.1".into();
+        input["connectorConfiguration"]["producer.override.acks"] = "all".into();
+    };
+    fails(
+        "overrides_are_allowed",
+        |_| {},
+        edit,
+        360,
+        "The 'None' policy does not allow 'producer.override.acks'",
+    );
+}
+
+#[test]
+fn topic_creation_defaults() {
+    fails_with(
+        "topic_creation_defaults",
+        "topic.creation.default.partitions",
+        "6",
+        "topic.creation.default.replication.factor",
+    );
+}
+
+#[test]
+fn secrets_are_reachable() {
+    fails_when(
+        "secrets_are_reachable",
+        |d| d.no_way_out = true,
+        "Caused by: java.net.SocketTimeoutException: connect timed out",
+    );
+}
+
+#[test]
+fn secrets_may_be_read() {
+    let denied = |d: &mut Double| d.denied.extend(["secretsmanager:GetSecretValue".to_string()]);
+    fails_when(
+        "secrets_may_be_read",
+        denied,
+        "is not authorized to perform: secretsmanager:GetSecretValue",
+    );
+}
+
+#[test]
+fn secrets_exist() {
+    fails_when("secrets_exist", |d| d.secrets.clear(), "ResourceNotFoundException");
+    fails_with(
+        "secrets_exist",
+        "database.password",
+        "${secretsmanager:cdc/orders:passwort}",
+        "has no key passwort",
+    );
+    let arn = "${secretsmanager:arn:aws:secretsmanager:us-east-1:111111111111:secret:x:password}";
+    fails_with("secrets_exist", "database.password", arn, "can't find the specified secret: arn");
+
+    // Without NotFoundStrategy=fail AWS's provider answers an empty text.
+    let (mut scene, parts) = Scene::ready();
+    let lenient = WORKER.replace("NotFoundStrategy = fail", "region=us-east-1");
+    let lenient = scene.ok("CreateWorkerConfiguration", &worker("lenient", &lenient));
+    set(|d| d.secrets.clear());
+    let mut input = parts.connector("orders");
+    input["workerConfiguration"]["workerConfigurationArn"] =
+        lenient["workerConfigurationArn"].clone();
+    scene.create(&input);
+    set(|d| assert!(d.logged.iter().any(|(_, l)| l.contains("(using password: NO)"))));
+}
+
+#[test]
+fn placeholders_are_declared() {
+    let edit = |input: &mut Value| {
+        input.as_object_mut().expect("a map").remove("workerConfiguration");
+    };
+    fails(
+        "placeholders_are_declared",
+        |_| {},
+        edit,
+        360,
+        "Access denied for user 'debezium'@'%' (using password: YES)",
+    );
+}
+
+#[test]
+fn database_is_reachable() {
+    fails_when(
+        "database_is_reachable",
+        |d| d.closed.extend([("sg-db".into(), 3306)]),
+        "Caused by: java.net.SocketTimeoutException: Connect timed out",
+    );
+    fails_when(
+        "database_is_reachable",
+        |d| d.available = false,
+        "Caused by: java.net.ConnectException: Connection refused",
+    );
+    fails_with("database_is_reachable", "database.port", "3307", "Connection refused");
+}
+
+#[test]
+fn binlog_is_row() {
+    fails_when("binlog_is_row", |d| d.row = false, "not configured to use a ROW binlog_format");
+}
+
+#[test]
+fn history_is_reachable() {
+    let key = "schema.history.internal.consumer.security.protocol";
+    fails_with("history_is_reachable", key, "", "Call: describeTopics");
+    let key = "schema.history.internal.kafka.bootstrap.servers";
+    fails_with("history_is_reachable", key, "b-1.other:9098", "Call: describeTopics");
+}
+
+#[test]
+fn history_topic_can_be() {
+    // Denied for the history alone: the topics of Connect itself are checked before.
+    let (mut scene, parts) = Scene::ready();
+    let mut input = parts.connector("orders");
+    bootstrap(&mut input, &format!("{BROKER}:9092"));
+    input["kafkaClusterClientAuthentication"]["authenticationType"] = "NONE".into();
+    input["kafkaClusterEncryptionInTransit"]["encryptionType"] = "PLAINTEXT".into();
+    set(|d| d.denied.extend(["kafka-cluster:CreateTopic".to_string()]));
+    let arn = scene.create(&input);
+    scene.pass(361);
+    assert_eq!(scene.connector(&arn)["connectorState"], "FAILED");
+    set(|d| assert!(d.logged.iter().any(|(_, l)| l.contains("please create the topic manually"))));
+
+    input["connectorName"] = "second".into();
+    set(|d| d.topics.extend(["orders.history".to_string()]));
+    let arn = scene.create(&input);
+    scene.pass(361);
+    assert_eq!(scene.connector(&arn)["connectorState"], "RUNNING");
+}
+
+#[test]
+fn a_database_elsewhere_is_taken_for_reachable() {
+    let (mut scene, parts) = Scene::ready();
+    set(|d| d.closed.extend([("sg-db".into(), 3306)]));
+    let mut input = parts.connector("orders");
+    input["connectorConfiguration"]["database.hostname"] = "db.example.com".into();
+    let arn = scene.create(&input);
+    scene.pass(361);
+    assert_eq!(scene.connector(&arn)["connectorState"], "RUNNING");
+}
