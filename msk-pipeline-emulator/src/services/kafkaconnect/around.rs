@@ -109,7 +109,7 @@ pub(super) fn trusts(world: &World, role: &Role, connector_arn: &str) -> bool {
 
 /// Whether the role's policies allow an action.
 pub(super) fn permits(world: &World, role: &Role, action: &str, resource: &str) -> bool {
-    doubled!(d => !d.denied.contains(action));
+    doubled!(d => d.permits(action, resource));
     iam::role(world, &role.arn).is_some_and(|role| iam::permits(&role, action, resource))
 }
 

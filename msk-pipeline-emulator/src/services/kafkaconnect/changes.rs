@@ -145,6 +145,7 @@ pub(super) fn restart(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     switch(world, cx.now, &connector, OperationKind::Restart, CONNECTOR_RESTART)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what an operation answers")]
 fn switch(
     world: &mut World,
     now: Millis,
@@ -216,8 +217,8 @@ pub(super) fn delete(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
 pub(super) fn list_operations(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let connector = rules::connector_exists(world, cx.now, text(input, "connectorArn"))?;
     // Newest first (U).
-    let entries = connector.operations.iter().rev().map(|op| summary(op, cx.now)).collect();
-    Ok(page(input, entries, "connectorOperations")?.into())
+    let entries: Vec<_> = connector.operations.iter().rev().map(|op| summary(op, cx.now)).collect();
+    Ok(page(input, &entries, "connectorOperations")?.into())
 }
 
 pub(super) fn describe_operation(world: &mut World, cx: &Cx, input: &Value) -> Outcome {

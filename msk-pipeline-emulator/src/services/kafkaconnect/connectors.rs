@@ -107,8 +107,8 @@ pub(super) fn list(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let prefix = text(input, "connectorNamePrefix");
     let all = world.state.kafkaconnect.connectors.values();
     let found = all.filter(|c| c.exists(cx.now) && c.name.starts_with(prefix));
-    let entries = found.map(|c| summary(c, cx.now)).collect();
-    Ok(page(input, entries, "connectors")?.into())
+    let entries: Vec<_> = found.map(|c| summary(c, cx.now)).collect();
+    Ok(page(input, &entries, "connectors")?.into())
 }
 
 fn summary(connector: &Connector, now: Millis) -> Value {
@@ -232,7 +232,11 @@ pub(super) fn log_start(
     );
     let at = |share: u64| from + (until - from) * share / 1000;
     match trouble {
-        None => lines.iter().for_each(|(share, line)| writer.write(world, at(*share), line)),
+        None => {
+            for (share, line) in &lines {
+                writer.write(world, at(*share), line);
+            }
+        }
         Some(Trouble { unreachable: true, lines: last, .. }) => {
             // It tries again every minute from the third on.
             let warning = Line::new(
@@ -247,12 +251,17 @@ pub(super) fn log_start(
                 writer.write(world, next, &warning);
                 next += 60_000;
             }
-            last.iter().for_each(|line| writer.write(world, until.saturating_sub(30_000), line));
+            for line in last {
+                writer.write(world, until.saturating_sub(30_000), line);
+            }
         }
         Some(Trouble { lines: last, .. }) => {
-            let before = lines.iter().filter(|(share, _)| *share < 900);
-            before.for_each(|(share, line)| writer.write(world, at(*share), line));
-            last.iter().for_each(|line| writer.write(world, at(920), line));
+            for (share, line) in lines.iter().filter(|(share, _)| *share < 900) {
+                writer.write(world, at(*share), line);
+            }
+            for line in last {
+                writer.write(world, at(920), line);
+            }
         }
     }
 }

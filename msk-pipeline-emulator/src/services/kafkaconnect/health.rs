@@ -56,6 +56,8 @@ const CHECKS: &[Check] = &[
     database::binlog_is_row,
     database::history_is_reachable,
     database::history_topic_can_be,
+    database::history_may_be_used,
+    brokers::role_may_write,
 ];
 
 /// The first thing that keeps the connector from running.
@@ -107,11 +109,13 @@ fn cluster(world: &World, now: Millis, hosts: &[&str]) -> Option<around::Cluster
     hosts.iter().find_map(|host| around::cluster(world, now, host))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a check answers")]
 fn failed(check: &'static str, lines: Vec<Line>) -> Option<Trouble> {
     Some(Trouble { check, unreachable: false, lines })
 }
 
 /// The worker gives up on its brokers.
+#[expect(clippy::unnecessary_wraps, reason = "it is what a check answers")]
 fn no_brokers<S: Into<String>>(
     check: &'static str,
     causes: impl IntoIterator<Item = S>,

@@ -133,7 +133,7 @@ fn not_found(message: impl Into<String>) -> AwsError {
 }
 
 /// One page of a list: the token is the position after the last entry that was answered.
-fn page(input: &Value, entries: Vec<Value>, member: &str) -> Result<Value, AwsError> {
+fn page(input: &Value, entries: &[Value], member: &str) -> Result<Value, AwsError> {
     let size = input.get("maxResults").and_then(Value::as_u64).unwrap_or(100);
     let size = usize::try_from(size).unwrap_or(100);
     let start = match text(input, "nextToken") {

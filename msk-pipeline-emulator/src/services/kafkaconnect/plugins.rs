@@ -1,5 +1,7 @@
 //! Custom plugins. There is no update and no second revision: revision 1 for ever (handbook msk.md §5).
 
+use std::fmt::Write as _;
+
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
@@ -57,8 +59,8 @@ fn copy(
     // The ETag of an object uploaded in one part is its MD5; that of a multipart upload is not.
     let etag = object.etag.trim_matches('"');
     let md5 = match bytes {
-        Some(bytes) => Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
-        None => etag.to_string(),
+        Some(bytes) if etag.contains('-') => hex(&Md5::digest(bytes)),
+        _ => etag.to_string(),
     };
     let contents = bytes.and_then(|bytes| archive::read(bytes, content_type));
     Some(PluginFile { sha256: object.sha256, md5, size: object.size, contents })
@@ -80,8 +82,8 @@ pub(super) fn list(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let prefix = text(input, "namePrefix");
     let plugins = world.state.kafkaconnect.plugins.values();
     let found = plugins.filter(|p| p.exists(cx.now) && p.name.starts_with(prefix));
-    let entries = found.map(|p| summary(p, cx.now)).collect();
-    Ok(page(input, entries, "customPlugins")?.into())
+    let entries: Vec<_> = found.map(|p| summary(p, cx.now)).collect();
+    Ok(page(input, &entries, "customPlugins")?.into())
 }
 
 pub(super) fn delete(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
@@ -123,4 +125,11 @@ fn summary(plugin: &Plugin, now: Millis) -> Value {
         out["latestRevision"] = revision;
     }
     out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::state::Connector;
+use super::state::{Connector, Settings};
 use super::{around, bad_request, text};
 use crate::world::{AwsError, Millis, World};
 
@@ -146,6 +146,14 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "history_topic_can_be",
         "msk.md §8: the topic is created when missing, which needs CreateTopic (§7.4)",
     ),
+    (
+        "history_may_be_used",
+        "msk.md §7.4: history topic Describe, Read, Write and its group Alter, Describe",
+    ),
+    (
+        "role_may_write",
+        "msk.md §7.4: source topics DescribeTopic, WriteData, and CreateTopic with topic.creation",
+    ),
 ];
 
 fn conflict() -> AwsError {
@@ -229,7 +237,8 @@ pub(super) fn autoscaling_task_count(one: &Value) -> Rule {
 pub(super) fn worker_quota(world: &World, now: Millis, but: Option<&str>, wanted: u64) -> Rule {
     let others = world.state.kafkaconnect.connectors.values();
     let others = others.filter(|c| c.exists(now) && Some(c.arn.as_str()) != but);
-    let taken: u64 = others.map(|c| c.settings(now).most_workers()).sum();
+    let taken: u64 =
+        others.filter_map(|c| c.uses(now).into_iter().map(Settings::most_workers).max()).sum();
     if taken + wanted <= 60 {
         Ok(())
     } else {

@@ -56,8 +56,8 @@ pub(super) fn list(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let prefix = text(input, "namePrefix");
     let all = world.state.kafkaconnect.worker_configurations.values();
     let found = all.filter(|c| c.exists(cx.now) && c.name.starts_with(prefix));
-    let entries = found.map(|c| summary(c, cx.now)).collect();
-    Ok(page(input, entries, "workerConfigurations")?.into())
+    let entries: Vec<_> = found.map(|c| summary(c, cx.now)).collect();
+    Ok(page(input, &entries, "workerConfigurations")?.into())
 }
 
 pub(super) fn delete(world: &mut World, cx: &Cx, input: &Value) -> Outcome {

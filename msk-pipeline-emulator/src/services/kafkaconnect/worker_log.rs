@@ -73,6 +73,11 @@ impl Writer<'_> {
 /// The lines of a start that goes well, each with its share of the way from the call to the end, in thousandths.
 pub(super) fn healthy(class: &str, name: &str, version: &str, hosts: &str) -> Vec<(u64, Line)> {
     let simple = class.rsplit('.').next().unwrap_or(class);
+    let (kind, source) = if simple.contains("Sink") {
+        ("Sink", "org.apache.kafka.connect.runtime.WorkerSinkTask:313")
+    } else {
+        ("Source", "org.apache.kafka.connect.runtime.AbstractWorkerSourceTask:280")
+    };
     vec![
         (
             700,
@@ -127,10 +132,8 @@ pub(super) fn healthy(class: &str, name: &str, version: &str, hosts: &str) -> Ve
             950,
             Line::new(
                 "INFO",
-                format!(
-                    "WorkerSourceTask{{id={name}-0}} Source task finished initialization and start"
-                ),
-                "org.apache.kafka.connect.runtime.AbstractWorkerSourceTask:280",
+                format!("Worker{kind}Task{{{{id={name}-0}}}} {kind} task finished initialization and start"),
+                source,
             )
             .task(),
         ),

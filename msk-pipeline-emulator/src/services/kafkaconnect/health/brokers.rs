@@ -3,7 +3,7 @@
 use super::super::around;
 use super::super::state::internal_topics;
 use super::super::worker_log::Line;
-use super::{Subject, Trouble, cluster, failed, no_brokers, timed_out};
+use super::{Subject, Trouble, cluster, debezium, failed, no_brokers, task_died, timed_out};
 use crate::world::World;
 
 /// At least one bootstrap server is one of a cluster (msk.md §5.1).
@@ -112,4 +112,54 @@ pub(super) fn role_may_connect(world: &World, subject: &Subject<'_>) -> Option<T
 
 pub(super) fn topic_arn(cluster_arn: &str, topic: &str) -> String {
     format!("{}/{topic}", cluster_arn.replacen(":cluster/", ":topic/", 1))
+}
+
+/// With IAM the role may write the topics that are known beforehand: the schema changes, and the tables that are named in full; and
+/// create them when the connector is to (msk.md §7.4, §8).
+pub(super) fn role_may_write(world: &World, subject: &Subject<'_>) -> Option<Trouble> {
+    if subject.fixed.authentication != "IAM" {
+        return None;
+    }
+    debezium(subject.class())?;
+    let cluster = cluster(world, subject.now, &subject.fixed.hosts())?;
+    let role = around::role(world, &subject.fixed.role)?;
+    let creates = !subject.config("topic.creation.default.partitions").is_empty();
+    for topic in data_topics(subject) {
+        let arn = topic_arn(&cluster.arn, &topic);
+        let missing = || !around::topic_exists(world, subject.now, &cluster.arn, &topic);
+        let mut needed = vec!["kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"];
+        if creates && missing() {
+            needed.push("kafka-cluster:CreateTopic");
+        }
+        if needed.iter().all(|action| around::permits(world, &role, action, &arn)) {
+            continue;
+        }
+        let cause = format!(
+            "org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [{topic}]"
+        );
+        return task_died("role_may_write", subject, [
+            "org.apache.kafka.connect.errors.ConnectException: Unrecoverable exception from producer send callback".to_string(),
+            "\tat org.apache.kafka.connect.runtime.WorkerSourceTask.prepareToSendRecord(WorkerSourceTask.java:156)".into(),
+            format!("Caused by: {cause}"),
+        ]);
+    }
+    None
+}
+
+/// The topics of a Debezium connector that its configuration names in full.
+fn data_topics(subject: &Subject<'_>) -> Vec<String> {
+    let prefix = subject.config("topic.prefix");
+    let mut out = Vec::new();
+    if subject.has_history() && subject.config("include.schema.changes") != "false" {
+        out.push(prefix.to_string());
+    }
+    for table in subject.config("table.include.list").split(',') {
+        let table = table.trim().replace("\\.", ".");
+        // An expression stands for tables that nobody knows here.
+        if !table.is_empty() && !table.contains(['*', '+', '?', '(', '[', '{', '|', '^', '$', '\\'])
+        {
+            out.push(format!("{prefix}.{table}"));
+        }
+    }
+    out
 }

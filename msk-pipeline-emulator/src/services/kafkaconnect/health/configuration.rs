@@ -82,10 +82,11 @@ pub(super) fn required_keys(_world: &World, subject: &Subject<'_>) -> Option<Tro
         "mysql" | "mariadb" => {
             &["topic.prefix", "database.hostname", "database.user", "database.server.id"]
         }
-        "postgresql" => &["topic.prefix", "database.hostname", "database.user", "database.dbname"],
+        "postgresql" | "oracle" => {
+            &["topic.prefix", "database.hostname", "database.user", "database.dbname"]
+        }
         "mongodb" => &["topic.prefix", "mongodb.connection.string"],
         "sqlserver" => &["topic.prefix", "database.hostname", "database.names"],
-        "oracle" => &["topic.prefix", "database.hostname", "database.user", "database.dbname"],
         _ => return None,
     };
     let history: &[&str] = if subject.has_history() {

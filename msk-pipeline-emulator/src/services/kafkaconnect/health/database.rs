@@ -68,7 +68,7 @@ pub(super) fn database_is_reachable(world: &World, subject: &Subject<'_>) -> Opt
     ])
 }
 
-/// MySQL writes its binlog by rows (msk.md §8).
+/// A `MySQL` writes its binlog by rows (msk.md §8).
 pub(super) fn binlog_is_row(world: &World, subject: &Subject<'_>) -> Option<Trouble> {
     if !matches!(debezium(subject.class()), Some("mysql" | "mariadb")) {
         return None;
@@ -150,5 +150,44 @@ pub(super) fn history_topic_can_be(world: &World, subject: &Subject<'_>) -> Opti
         "\tat io.debezium.storage.kafka.history.KafkaSchemaHistory.initializeStorage(KafkaSchemaHistory.java:575)".into(),
         "Caused by: java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.TopicAuthorizationException: Authorization failed.".into(),
         "Caused by: org.apache.kafka.common.errors.TopicAuthorizationException: Authorization failed.".into(),
+    ])
+}
+
+/// With IAM the role may read and write the history and join its group (msk.md §7.4).
+pub(super) fn history_may_be_used(world: &World, subject: &Subject<'_>) -> Option<Trouble> {
+    if !subject.has_history() {
+        return None;
+    }
+    let hosts = history_hosts(subject);
+    if !matches!(hosts.first().map(|host| port_of(host)), Some(9098 | 20098)) {
+        return None;
+    }
+    let cluster = cluster(world, subject.now, &hosts)?;
+    let role = around::role(world, &subject.fixed.role)?;
+    let topic = subject.config("schema.history.internal.kafka.topic");
+    let group = format!("{}-schemahistory", subject.config("topic.prefix"));
+    let topic_arn = topic_arn(&cluster.arn, topic);
+    let group_arn = format!("{}/{group}", cluster.arn.replacen(":cluster/", ":group/", 1));
+    let allowed = |action: &str, arn: &str| {
+        around::permits(world, &role, &format!("kafka-cluster:{action}"), arn)
+    };
+    let cause = if !["DescribeTopic", "ReadData", "WriteData"]
+        .iter()
+        .all(|a| allowed(a, &topic_arn))
+    {
+        format!(
+            "org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [{topic}]"
+        )
+    } else if !["AlterGroup", "DescribeGroup"].iter().all(|a| allowed(a, &group_arn)) {
+        format!(
+            "org.apache.kafka.common.errors.GroupAuthorizationException: Not authorized to access group: {group}"
+        )
+    } else {
+        return None;
+    };
+    task_died("history_may_be_used", subject, [
+        "io.debezium.relational.history.SchemaHistoryException: Unable to use the schema history topic".to_string(),
+        "\tat io.debezium.storage.kafka.history.KafkaSchemaHistory.recoverRecords(KafkaSchemaHistory.java:290)".into(),
+        format!("Caused by: {cause}"),
     ])
 }

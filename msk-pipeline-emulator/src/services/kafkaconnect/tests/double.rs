@@ -7,6 +7,7 @@ use super::super::around::{Cluster, Database, Object, Role, Secret, Subnet};
 use crate::world::Millis;
 
 /// What the other services would answer.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Default)]
 pub(in super::super) struct Double {
     /// Security group to VPC.
@@ -18,7 +19,7 @@ pub(in super::super) struct Double {
     pub(in super::super) no_way_out: bool,
     pub(in super::super) roles: BTreeMap<String, Millis>,
     pub(in super::super) trusted: bool,
-    /// Actions that the role's policies don't allow.
+    /// What the role's policies don't allow: an action, or an action and how its resource ends.
     pub(in super::super) denied: BTreeSet<String>,
     /// `bucket/key` to SHA-256.
     pub(in super::super) objects: BTreeMap<String, String>,
@@ -132,4 +133,14 @@ pub(in super::super) fn ask<R>(question: impl FnOnce(&mut Double) -> R) -> Optio
 /// Changes the double.
 pub(super) fn set(change: impl FnOnce(&mut Double)) {
     ask(change).expect("a test installs its double first");
+}
+
+impl Double {
+    /// Whether nothing denies it.
+    pub(in super::super) fn permits(&self, action: &str, resource: &str) -> bool {
+        !self.denied.iter().any(|denied| match denied.split_once(' ') {
+            None => denied == action,
+            Some((denied, end)) => denied == action && resource.ends_with(end),
+        })
+    }
 }

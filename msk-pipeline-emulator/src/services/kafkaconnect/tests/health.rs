@@ -268,25 +268,46 @@ fn history_is_reachable() {
     fails_with("history_is_reachable", key, "b-1.other:9098", "Call: describeTopics");
 }
 
+/// Denies an action on what ends so.
+fn deny(what: &str) -> impl FnOnce(&mut Double) + use<> {
+    let what = what.to_string();
+    move |d| d.denied.extend([what])
+}
+
 #[test]
 fn history_topic_can_be() {
-    // Denied for the history alone: the topics of Connect itself are checked before.
+    let denied = "kafka-cluster:CreateTopic orders.history";
+    fails_when("history_topic_can_be", deny(denied), "please create the topic manually");
+    // It need not be created when it is there.
     let (mut scene, parts) = Scene::ready();
-    let mut input = parts.connector("orders");
-    bootstrap(&mut input, &format!("{BROKER}:9092"));
-    input["kafkaClusterClientAuthentication"]["authenticationType"] = "NONE".into();
-    input["kafkaClusterEncryptionInTransit"]["encryptionType"] = "PLAINTEXT".into();
-    set(|d| d.denied.extend(["kafka-cluster:CreateTopic".to_string()]));
-    let arn = scene.create(&input);
-    scene.pass(361);
-    assert_eq!(scene.connector(&arn)["connectorState"], "FAILED");
-    set(|d| assert!(d.logged.iter().any(|(_, l)| l.contains("please create the topic manually"))));
-
-    input["connectorName"] = "second".into();
+    set(deny(denied));
     set(|d| d.topics.extend(["orders.history".to_string()]));
-    let arn = scene.create(&input);
+    let arn = scene.create(&parts.connector("orders"));
     scene.pass(361);
     assert_eq!(scene.connector(&arn)["connectorState"], "RUNNING");
+}
+
+#[test]
+fn history_may_be_used() {
+    let check = "history_may_be_used";
+    let topic = "Not authorized to access topics: [orders.history]";
+    fails_when(check, deny("kafka-cluster:ReadData orders.history"), topic);
+    let group = "Not authorized to access group: orders-schemahistory";
+    fails_when(check, deny("kafka-cluster:AlterGroup orders-schemahistory"), group);
+}
+
+#[test]
+fn role_may_write() {
+    let check = "role_may_write";
+    let changes = "Not authorized to access topics: [orders]";
+    fails_when(check, deny("kafka-cluster:WriteData /orders"), changes);
+    let edit = |input: &mut Value| {
+        input["connectorConfiguration"]["table.include.list"] = "shop\\.orders,shop.a.*".into();
+        input["connectorConfiguration"]["topic.creation.default.partitions"] = "6".into();
+        input["connectorConfiguration"]["topic.creation.default.replication.factor"] = "3".into();
+    };
+    let denied = deny("kafka-cluster:CreateTopic orders.shop.orders");
+    fails(check, denied, edit, 360, "Not authorized to access topics: [orders.shop.orders]");
 }
 
 #[test]

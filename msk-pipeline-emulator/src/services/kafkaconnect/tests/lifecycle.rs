@@ -39,7 +39,7 @@ fn a_connector_lives_and_leaves_its_interfaces_behind() {
     assert_eq!(seen["connectorConfiguration"], configuration());
     assert!(seen.get("tags").is_none() && seen.get("stateDescription").is_none());
     set(|d| {
-        assert!(d.logged.iter().any(|(_, l)| l.contains("INFO [orders|task-0] WorkerSourceTask")))
+        assert!(d.logged.iter().any(|(_, l)| l.contains("INFO [orders|task-0] WorkerSourceTask")));
     });
 
     let of = |scene: &Scene| interfaces(&scene.world, scene.now);
