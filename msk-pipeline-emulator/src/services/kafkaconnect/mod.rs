@@ -155,17 +155,12 @@ fn page(input: &Value, entries: &[Value], member: &str) -> Result<Value, AwsErro
 
 /// The dial `name`, when it is turned on for the connector `connector`: `true` means every one, a text that one.
 fn dialled(world: &World, name: &str, connector: &str) -> bool {
-    match dial(world, name) {
-        Some(Value::Bool(on)) => *on,
+    match around::dial(world, name) {
+        Some(Value::Bool(on)) => on,
         Some(Value::String(only)) => only == connector,
         Some(Value::Array(only)) => only.iter().any(|one| one.as_str() == Some(connector)),
         _ => false,
     }
-}
-
-/// A dial of the world.
-fn dial<'a>(_world: &'a World, _name: &str) -> Option<&'a Value> {
-    None
 }
 
 /// A new ARN of this service: `…:<kind>/<name>/<uuid>-<N>`; N is the number of a cell and the same for a whole account (U).

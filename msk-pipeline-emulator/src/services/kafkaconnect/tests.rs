@@ -29,7 +29,7 @@ impl Scene {
     /// Nothing of this service, everything else healthy.
     fn new() -> Self {
         double::install(Double::healthy());
-        let world = World { settings: Settings::default(), ..World::default() };
+        let world = World::new(Settings::default());
         let mut scene = Self { now: world.settings.epoch, world };
         scene.world.blobs.insert("sha".into(), plugin_zip(MYSQL, 55).into());
         scene

@@ -1,4 +1,5 @@
 //! What the workers of a connector write to its log group, in the format of MSK Connect (handbook msk.md §7.6).
+//! What an entry says follows Kafka Connect and Debezium; the line numbers of their classes and some of the wording are (U).
 
 use super::around;
 use super::state::Fixed;
@@ -132,7 +133,9 @@ pub(super) fn healthy(class: &str, name: &str, version: &str, hosts: &str) -> Ve
             950,
             Line::new(
                 "INFO",
-                format!("Worker{kind}Task{{{{id={name}-0}}}} {kind} task finished initialization and start"),
+                format!(
+                    "Worker{kind}Task{{id={name}-0}} {kind} task finished initialization and start"
+                ),
                 source,
             )
             .task(),

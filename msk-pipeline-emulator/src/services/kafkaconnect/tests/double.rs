@@ -32,6 +32,7 @@ pub(in super::super) struct Double {
     pub(in super::super) topics: BTreeSet<String>,
     pub(in super::super) available: bool,
     pub(in super::super) row: bool,
+    pub(in super::super) dials: BTreeMap<String, serde_json::Value>,
 }
 
 pub(super) const BROKER: &str = "b-1.main.abc123.c2.kafka.us-east-1.amazonaws.com";

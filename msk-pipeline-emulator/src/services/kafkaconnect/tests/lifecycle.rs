@@ -39,7 +39,9 @@ fn a_connector_lives_and_leaves_its_interfaces_behind() {
     assert_eq!(seen["connectorConfiguration"], configuration());
     assert!(seen.get("tags").is_none() && seen.get("stateDescription").is_none());
     set(|d| {
-        assert!(d.logged.iter().any(|(_, l)| l.contains("INFO [orders|task-0] WorkerSourceTask")));
+        assert!(d.logged.iter().any(|(_, l)| {
+            l.contains("INFO [orders|task-0] WorkerSourceTask{id=orders-0} Source task")
+        }));
     });
 
     let of = |scene: &Scene| interfaces(&scene.world, scene.now);
@@ -252,4 +254,22 @@ fn the_same_world_again_is_the_same() {
         serde_json::to_string(&scene.world.state).expect("a state")
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn dials_make_a_create_fail_and_an_update_roll_back() {
+    let (mut scene, parts, arn) = Scene::running();
+    let turn = |name: &str, value: Value| set(|d| drop(d.dials.insert(name.into(), value)));
+    turn("kafkaconnect.create-fails", json!(["second"]));
+    let second = scene.create(&parts.connector("second"));
+    let third = scene.create(&parts.connector("third"));
+    scene.pass(361);
+    assert_eq!(scene.connector(&second)["connectorState"], "FAILED");
+    assert_eq!(scene.connector(&third)["connectorState"], "RUNNING");
+
+    turn("kafkaconnect.update-rolls-back", true.into());
+    let wanted = json!({ "connectorConfiguration": configuration() });
+    let op = update(&mut scene, &arn, wanted);
+    scene.pass(421);
+    assert_eq!(operation(&mut scene, &op)["connectorOperationState"], "ROLLBACK_COMPLETE");
 }
