@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::Service;
+use super::{Inventory, Service};
 use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
 mod archive;
@@ -84,7 +84,7 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
     }
 }
 
-fn inventory(world: &World, now: Millis) -> Vec<(String, String, String)> {
+fn inventory(world: &World, now: Millis) -> Inventory {
     let state = &world.state.kafkaconnect;
     let mut out = Vec::new();
     for plugin in state.plugins.values().filter(|p| p.exists(now)) {
@@ -172,9 +172,4 @@ fn new_arn(world: &mut World, label: &str, kind: &str, name: &str) -> String {
 /// A new version token, `K` and thirteen more, as MSK's.
 fn new_version(world: &mut World, label: &str) -> String {
     format!("K{}", world.token(label, 13))
-}
-
-/// The interfaces that this service keeps in the account's subnets.
-pub(crate) fn interfaces(_world: &World, _now: Millis) -> Vec<super::ec2::Interface> {
-    Vec::new()
 }
