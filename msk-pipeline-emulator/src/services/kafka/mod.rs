@@ -172,8 +172,3 @@ fn inventory(world: &World, now: Millis) -> Vec<(String, String, String)> {
     }
     out
 }
-
-/// The interfaces that this service keeps in the account's subnets.
-pub(crate) fn interfaces(_world: &World, _now: Millis) -> Vec<super::ec2::Interface> {
-    Vec::new()
-}
