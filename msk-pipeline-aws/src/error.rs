@@ -31,7 +31,11 @@ where
         class: class(code, message, status),
         operation: operation.to_owned(),
         code: (!code.is_empty()).then(|| code.to_owned()),
-        message: if message.is_empty() { format!("HTTP status {status}") } else { message.to_owned() },
+        message: if message.is_empty() {
+            format!("HTTP status {status}")
+        } else {
+            message.to_owned()
+        },
     }
 }
 
@@ -95,8 +99,13 @@ fn class(code: &str, message: &str, status: u16) -> Class {
     }
     if code == "BadRequestException" {
         // MSK and MSK Connect say with one code that a request is wrong, early, or outdated; the text tells (msk.md §3).
-        let busy = ["isn't current", "in use by", "ACTIVE state", "in state", "is not in", "currently"];
-        return if busy.iter().any(|b| message.contains(b)) { Class::Conflict } else { Class::Invalid };
+        let busy =
+            ["isn't current", "in use by", "ACTIVE state", "in state", "is not in", "currently"];
+        return if busy.iter().any(|b| message.contains(b)) {
+            Class::Conflict
+        } else {
+            Class::Invalid
+        };
     }
     if code.contains("LimitExceeded") || code.contains("QuotaExceeded") {
         return Class::Quota;
@@ -151,17 +160,32 @@ mod tests {
     fn codes_have_a_class() {
         for (code, message, status, expected) in [
             ("RequestLimitExceeded", "", 503, Class::Throttled),
-            ("TooManyRequestsException", "You have reached the maximum number of workers", 429, Class::Quota),
+            (
+                "TooManyRequestsException",
+                "You have reached the maximum number of workers",
+                429,
+                Class::Quota,
+            ),
             ("InvalidGroup.NotFound", "", 400, Class::NotFound),
             ("DBClusterNotFoundFault", "", 404, Class::NotFound),
             ("NoSuchEntity", "", 404, Class::NotFound),
             ("InvalidGroup.Duplicate", "", 400, Class::AlreadyExists),
             ("DBClusterAlreadyExistsFault", "", 400, Class::AlreadyExists),
-            ("ConflictException", "A resource with this name already exists.", 409, Class::AlreadyExists),
+            (
+                "ConflictException",
+                "A resource with this name already exists.",
+                409,
+                Class::AlreadyExists,
+            ),
             ("ConflictException", "busy", 409, Class::Conflict),
             ("InvalidDBClusterStateFault", "", 400, Class::Conflict),
             ("DependencyViolation", "", 400, Class::Conflict),
-            ("BadRequestException", "The version of the cluster isn't current.", 400, Class::Conflict),
+            (
+                "BadRequestException",
+                "The version of the cluster isn't current.",
+                400,
+                Class::Conflict,
+            ),
             ("BadRequestException", "Unsupported InstanceType", 400, Class::Invalid),
             ("DBClusterQuotaExceededFault", "", 403, Class::Quota),
             ("AccessDeniedException", "", 400, Class::Denied),

@@ -11,3 +11,7 @@ pub mod kinds;
 pub mod session;
 
 pub use session::Session;
+
+/// Local files that a call uploads, by the SHA-256 (lower-case hexadecimal) of their contents. Calls and state name the digest only.
+#[derive(Debug, Clone, Default)]
+pub struct Artifacts(pub std::collections::BTreeMap<String, std::path::PathBuf>);

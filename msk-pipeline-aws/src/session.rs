@@ -143,8 +143,7 @@ impl Session {
     /// Asks AWS whose account this is (STS `GetCallerIdentity`, which needs no permission): the first call of every run.
     pub async fn pin(&self) -> Result<Pin, CallError> {
         const OP: &str = "sts:GetCallerIdentity";
-        let identity =
-            self.sts.get_caller_identity().send().await.map_err(|e| classify(OP, e))?;
+        let identity = self.sts.get_caller_identity().send().await.map_err(|e| classify(OP, e))?;
         let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws");
         Ok(Pin {
             account: identity.account().unwrap_or_default().to_owned(),
@@ -205,7 +204,9 @@ impl HttpConnector for InProcess {
                 },
             };
             let Some(answer) = handler.handle(plain).await else {
-                return Err(ConnectorError::io("the connection was closed before an answer came".into()));
+                return Err(ConnectorError::io(
+                    "the connection was closed before an answer came".into(),
+                ));
             };
             let status = StatusCode::try_from(answer.status)
                 .map_err(|error| ConnectorError::other(error.into(), None))?;

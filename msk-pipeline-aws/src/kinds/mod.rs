@@ -16,8 +16,8 @@ pub fn registry(session: &Session) -> Registry {
     Registry::default()
         //X .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
-        //X .with(security_group_rules::SecurityGroupRules::new(session))
-        //X .with(log_group::LogGroup::new(session))
-        //X .with(msk_configuration::MskConfiguration::new(session))
-        //X .with(msk_cluster::MskCluster::new(session))
+    //X .with(security_group_rules::SecurityGroupRules::new(session))
+    //X .with(log_group::LogGroup::new(session))
+    //X .with(msk_configuration::MskConfiguration::new(session))
+    //X .with(msk_cluster::MskCluster::new(session))
 }

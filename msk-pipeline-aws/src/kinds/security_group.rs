@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_ec2::types::{Filter, ResourceType, Tag, TagSpecification};
 use msk_pipeline_core::kind::{
-    CallError, Case, Change, Condition, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Target,
+    CallError, Case, Change, Condition, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen,
+    Next, Proposed, Sent, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -250,7 +250,8 @@ fn delete(seen: &Seen) -> Next<Call, Outputs> {
         return Next::Calls(vec![delete]);
     }
     // Requester-managed interfaces are never detached; they vanish some minutes after their connector, cluster or database.
-    let holders: Vec<_> = seen.interfaces.iter().map(|(id, what)| format!("{id} ({what})")).collect();
+    let holders: Vec<_> =
+        seen.interfaces.iter().map(|(id, what)| format!("{id} ({what})")).collect();
     let condition = Condition::new(
         format!("network interfaces to leave {}", seen.group_id),
         format!("held by {}", holders.join(", ")),

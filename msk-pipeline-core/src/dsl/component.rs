@@ -166,12 +166,18 @@ pub struct Notice {
     pub body: String,
 }
 
+/// What a provider found out before expansion, by a name that it chooses: the digest of a plugin archive, for example. A component
+/// must expand without its facts, too (`validate`, `graph`), with a stand-in for what it does not know.
+pub type Facts = BTreeMap<String, Value>;
+
 /// What a component sees and fills while it expands.
 pub struct Expansion<'a> {
     /// The pipeline's header.
     pub header: &'a Header,
     /// The account, region and partition.
     pub pin: &'a Pin,
+    /// What the provider found out before.
+    pub facts: &'a Facts,
     parsed: &'a Parsed,
     here: Path,
     out: &'a mut Expanded,
@@ -181,11 +187,12 @@ impl<'a> Expansion<'a> {
     pub(super) fn new(
         header: &'a Header,
         pin: &'a Pin,
+        facts: &'a Facts,
         parsed: &'a Parsed,
         here: Path,
         out: &'a mut Expanded,
     ) -> Self {
-        Self { header, pin, parsed, here, out }
+        Self { header, pin, facts, parsed, here, out }
     }
 
     /// Adds a resource; `needs` are resources that must be ready although no output of theirs is used.
@@ -207,6 +214,11 @@ impl<'a> Expansion<'a> {
             }),
             Err(error) => self.error("", format!("{address} can't be written down: {error}"), ""),
         }
+    }
+
+    /// True if a resource with this address was added: for resources that several components share.
+    pub fn has(&self, address: &str) -> bool {
+        self.out.resources.iter().any(|r| r.address.as_str() == address)
     }
 
     /// The declared component of type `C` named `name`.

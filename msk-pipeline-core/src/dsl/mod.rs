@@ -9,7 +9,7 @@ mod pipeline;
 mod problem;
 mod schema;
 
-pub use component::{Component, Components, Declared, Expanded, Expansion, Notice};
+pub use component::{Component, Components, Declared, Expanded, Expansion, Facts, Notice};
 pub use document::{Document, Overlay};
 pub use names::{Symbol, fit};
 pub use pipeline::{Header, Pipeline, Section};

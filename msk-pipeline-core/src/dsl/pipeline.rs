@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::component::{Component, Components, Declared, Expanded, Expansion, Parsed};
+use super::component::{Component, Components, Declared, Expanded, Expansion, Facts, Parsed};
 use super::names::Symbol;
 use super::problem::{Path, Problem, Problems};
 use super::schema::{Key, Schema, Type};
@@ -154,11 +154,16 @@ impl Pipeline {
     }
 
     /// Checks everything and expands the components to resources: a pure function of the declaration, the account, region and
-    /// partition.
+    /// partition, and of facts that the provider gathered before.
     ///
     /// # Errors
     /// Everything that is wrong, at once.
-    pub fn expand(&self, components: &Components, pin: &Pin) -> Result<Expanded, Problems> {
+    pub fn expand(
+        &self,
+        components: &Components,
+        pin: &Pin,
+        facts: &Facts,
+    ) -> Result<Expanded, Problems> {
         let mut problems = Vec::new();
         let at = |key: &str| Path::new(["pipeline", key]);
         if let Err(why) = Symbol::new(&self.header.name) {
@@ -197,8 +202,14 @@ impl Pipeline {
             for section in &self.sections {
                 let Some(component) = components.get(&section.component) else { continue };
                 let Some(value) = parsed.value(&section.component, &section.name) else { continue };
-                let mut cx =
-                    Expansion::new(&self.header, pin, &parsed, section.path(), &mut expanded);
+                let mut cx = Expansion::new(
+                    &self.header,
+                    pin,
+                    facts,
+                    &parsed,
+                    section.path(),
+                    &mut expanded,
+                );
                 component.expand(value, &section.name, &mut cx);
             }
         }
