@@ -4,17 +4,17 @@ use msk_pipeline_core::kind::Registry;
 
 use crate::session::Session;
 
-//X pub mod log_group;
-//X pub mod msk_cluster;
-//X pub mod msk_configuration;
-//X pub mod network;
+pub mod log_group;
+pub mod msk_cluster;
+pub mod msk_configuration;
+pub mod network;
 pub mod security_group;
-//X pub mod security_group_rules;
+pub mod security_group_rules;
 
 /// Every kind there is.
 pub fn registry(session: &Session) -> Registry {
     Registry::default()
-        //X .with(network::Network::new(session))
+        .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
     //X .with(security_group_rules::SecurityGroupRules::new(session))
     //X .with(log_group::LogGroup::new(session))
