@@ -16,6 +16,8 @@ pub mod kind;
 pub mod plan;
 pub mod run;
 pub mod state;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use address::Address;
 pub use clock::{Clock, RealClock, ScaledClock, Timestamp};
