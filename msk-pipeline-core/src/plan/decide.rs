@@ -126,6 +126,20 @@ struct Planner<'a> {
     known: BTreeMap<Address, Value>,
 }
 
+/// Why nothing can be decided on an observation.
+enum Obstacle {
+    /// The object is somebody else's.
+    Foreign(String),
+    /// The kind can't read it. That is no proof of anything.
+    Kind(CallError),
+}
+
+impl From<CallError> for Obstacle {
+    fn from(error: CallError) -> Self {
+        Obstacle::Kind(error)
+    }
+}
+
 /// One object to look at.
 struct Look {
     kind: Arc<dyn ErasedKind>,
@@ -225,12 +239,14 @@ impl Planner<'_> {
             mark: self.mark(address),
         };
         let mut generation = incumbent.as_ref().map_or(record.newest() + 1, |o| o.generation);
-        let mut next = match self.next(kind, address, &case) {
+        let mut next = match self.next(kind, &case) {
             Ok(next) => next,
-            Err(refusal) => {
-                self.refusals.push(refusal);
-                return;
+            Err(Obstacle::Foreign(problem)) => {
+                let help =
+                    "give it another name, remove that object, or declare it with `existing`";
+                return self.refuse(address, problem, help);
             }
+            Err(Obstacle::Kind(error)) => return self.refuse(address, error.to_string(), ""),
         };
         if let Next::Failed { cause, .. } = &next {
             // An earlier attempt failed. It is told, and then tried again as if it had not been begun.
@@ -241,9 +257,17 @@ impl Planner<'_> {
                 Err(error) => return self.refuse(address, error.to_string(), ""),
             };
         }
+        if let Next::Calls(then) | Next::Wait { then, .. } = &next
+            && then.first().is_some_and(|call| call.effect == Effect::Create)
+            && incumbent.as_ref().is_some_and(Object::is_going)
+        {
+            // An earlier run began to delete it to make room. What comes after it is the object that was approved then.
+            let because = "its deletion has begun".into();
+            next = Next::Replace { because, effect: DataEffect::NONE };
+        }
         if let Next::Replace { because: reason, effect } = next {
-            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look));
-            let old = Object { outputs: old.outputs.clone(), ..old };
+            let unused = record.newest() + 1;
+            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look, unused));
             let effect = Some(effect);
             made_room = self.remove_seen(address, &old, case.seen.take(), Role::MakeRoom, effect);
             because = Some(reason);
@@ -352,23 +376,8 @@ impl Planner<'_> {
     }
 
     /// Whose the object is, then what comes next.
-    fn next(
-        &self,
-        kind: &dyn ErasedKind,
-        address: &Address,
-        case: &ErasedCase,
-    ) -> Result<ErasedNext, Refusal> {
-        let refusal = |because: String, help: &str| Refusal {
-            address: address.clone(),
-            because,
-            help: help.to_owned(),
-        };
-        let mark = case
-            .seen
-            .as_ref()
-            .map(|seen| kind.mark(seen))
-            .transpose()
-            .map_err(|e| refusal(e.to_string(), ""))?;
+    fn next(&self, kind: &dyn ErasedKind, case: &ErasedCase) -> Result<ErasedNext, Obstacle> {
+        let mark = case.seen.as_ref().map(|seen| kind.mark(seen)).transpose()?;
         if in_window(kind, case.pursuit.as_ref(), mark.as_ref(), self.clock.wall()) {
             let blank = ErasedCase { seen: None, ..case.clone() };
             let then = match kind.calls(&blank) {
@@ -383,12 +392,9 @@ impl Planner<'_> {
             return Ok(Next::Wait { condition, then });
         }
         if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage)) {
-            return Err(refusal(
-                problem,
-                "give it another name, remove that object, or declare it with `existing`",
-            ));
+            return Err(Obstacle::Foreign(problem));
         }
-        kind.calls(case).map_err(|error| refusal(error.to_string(), ""))
+        Ok(kind.calls(case)?)
     }
 
     fn mark(&self, address: &Address) -> Mark {
@@ -488,18 +494,28 @@ impl Planner<'_> {
         let (was, pursuit) = remembered(object);
         let was = was.or_else(|| Some((object.props.clone(), Value::Null)));
         let mut case = ErasedCase { want: None, seen, was, pursuit, mark: self.mark(address) };
-        let mut next = match self.next(kind.as_ref(), address, &case) {
+        let mut because = None;
+        let mut next = match self.next(kind.as_ref(), &case) {
             Ok(next) => next,
             // An object of that name which is not ours: ours does not exist (any more).
-            Err(_) if case.seen.is_some() => Next::Gone,
-            Err(refusal) => {
-                self.refusals.push(refusal);
+            Err(Obstacle::Foreign(problem)) => {
+                because = Some(format!("it is forgotten, not deleted: {problem}"));
+                Next::Gone
+            }
+            Err(Obstacle::Kind(error)) => {
+                self.refuse(address, error.to_string(), "");
                 return false;
             }
         };
         if let Next::Failed { .. } = next {
             case.pursuit = None;
-            next = kind.calls(&case).unwrap_or(Next::Gone);
+            next = match kind.calls(&case) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.refuse(address, error.to_string(), "");
+                    return false;
+                }
+            };
         }
         let mut step = Step {
             address: address.clone(),
@@ -509,7 +525,7 @@ impl Planner<'_> {
             name: object.name.clone(),
             action: Action::Delete,
             calls: Vec::new(),
-            because: None,
+            because,
             in_flight: None,
             after: Vec::new(),
             props: object.props.clone(),
@@ -553,9 +569,9 @@ fn remembered(object: &Object) -> (Option<(Value, Value)>, Option<Pursuit<Value>
 }
 
 /// An object that exists, is ours by its mark, and is missing in state.
-fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look) -> Object {
+fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation: u64) -> Object {
     Object {
-        generation: 1,
+        generation,
         kind: resource.kind.clone(),
         version: kind.version(),
         stage: resource.stage.clone(),

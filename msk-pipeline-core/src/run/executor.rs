@@ -231,7 +231,8 @@ impl Executor<'_> {
     fn going_on(&self, step: &Step) -> Option<String> {
         self.journal.with_state(|state| {
             let object = state.records.get(&step.address)?.object(step.generation)?;
-            object.pending.as_ref().map(|p| format!("{} was sent", p.op))
+            let sent = object.pending.as_ref().filter(|p| p.may_have_taken_effect());
+            sent.map(|p| format!("{} was sent", p.op))
         })
     }
 
@@ -457,7 +458,7 @@ impl Walk<'_> {
         let permit = self.requests.acquire().await;
         // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
         if cancel.is_cancelled() {
-            return Err(Halt::Outcome(self.interrupted()));
+            return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));
         }
         events.emit(RunEvent::CallStarted {
             address: address.clone(),

@@ -56,7 +56,10 @@ pub(super) async fn settle(
             let seen = seen.map_err(|error| {
                 SettleError::Read(PlanError::Observe { address: address.clone(), error })
             })?;
-            let mark = seen.and_then(|seen| kind.mark(&seen).ok());
+            // An object whose mark can't be read is not forgotten: nobody would look for it again.
+            let mark = seen.map(|seen| kind.mark(&seen)).transpose().map_err(|error| {
+                SettleError::Read(PlanError::Observe { address: address.clone(), error })
+            })?;
             if !in_window(kind.as_ref(), Some(&pursuit), mark.as_ref(), clock.wall()) {
                 break mark;
             }

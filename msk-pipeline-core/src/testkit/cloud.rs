@@ -14,7 +14,7 @@ use crate::kind::{CallError, Class};
 #[derive(Clone, Default)]
 pub struct ToyCloud(Arc<Mutex<World>>);
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct World {
     /// What happened to the object of each name, oldest first.
     objects: BTreeMap<String, Vec<Event>>,
@@ -110,6 +110,12 @@ impl ToyCloud {
 
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy that goes its own way.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.world().clone())))
     }
 
     /// Reads show the world as it was `lag` ago.

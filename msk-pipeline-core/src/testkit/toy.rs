@@ -199,18 +199,23 @@ fn ready(case: &Case<Toy>, want: &ToyProps, seen: &View) -> Next<ToyCall, ToyOut
     if ours && seen.operation.failed.is_some() {
         return failed(seen);
     }
-    let moved = want.parent.as_ref().map(|p| json!(p))
-        != seen.fields.get("parent").filter(|p| !p.is_null()).cloned();
-    if moved || json!(want.shape) != seen.fields["shape"] {
-        let because =
-            if moved { "its parent can't be changed" } else { "its shape can't be changed" };
+    let shows = |field: &str, value| seen.fields.get(field).is_some_and(|v| *v == value);
+    let reason = if !shows("parent", json!(want.parent)) {
+        Some("its parent can't be changed")
+    } else if !shows("shape", json!(want.shape)) {
+        Some("its shape can't be changed")
+    } else {
+        None
+    };
+    if let Some(because) = reason {
         return Next::Replace { because: because.into(), effect: loss(want.precious) };
     }
     match updates(want, seen) {
         Some(update) => Next::Calls(vec![update]),
         None => Next::Converged(ToyOutputs {
             id: seen.id.clone(),
-            size: seen.fields["size"].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+            // It is the wanted one, or there would be an update.
+            size: want.size.known().copied().unwrap_or_default(),
         }),
     }
 }

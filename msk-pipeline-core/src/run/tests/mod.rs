@@ -1,0 +1,5 @@
+//! Tests of the engine as a whole, in virtual time.
+
+mod kill;
+mod random;
+mod support;
