@@ -86,7 +86,7 @@ fn recorded<K: Kind>(was: Option<&(Value, Value)>) -> Option<Recorded<K::Props, 
     // What an older version of the kind recorded and this one can't read is treated as not recorded: observation decides.
     Some(Recorded {
         props: read::<K, _>("props", props).ok()?,
-        outputs: read::<K, _>("outputs", outputs).ok()?,
+        outputs: read::<K, _>("outputs", outputs).ok(),
     })
 }
 

@@ -640,8 +640,9 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
         }
     }
     let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
-    // Waits that only keep an object alive while others still use it; given up where they would close a circle.
+    // Waits that only keep an object alive while others still use it; given up, these before those, where they close a circle.
     let mut courtesy: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
+    let mut firm: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
     for (n, draft) in drafts.iter().enumerate() {
         let address = &draft.step.address;
         match draft.role {
@@ -664,21 +665,27 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
                     {
                         courtesy[n].extend(converge.get(user));
                     }
-                    after[n].extend(users);
+                    for d in users {
+                        // What is deleted last of all waits for its successor, which may wait for this very deletion.
+                        let last = drafts[d].role == Role::Remove && converge.contains_key(user);
+                        let waits = if last { &mut courtesy[n] } else { &mut firm[n] };
+                        waits.insert(d);
+                    }
                 }
                 if draft.role == Role::Remove {
                     after[n].extend(converge.get(address));
                 }
             }
         }
-        after[n].remove(&n);
     }
     drop((converge, deletes, needed_by));
 
     // Sort, smallest index first.
-    for (hard, soft) in after.iter_mut().zip(&mut courtesy) {
-        soft.retain(|s| !hard.contains(s));
-        hard.extend(soft.iter());
+    for (hard, soft) in after.iter_mut().zip(courtesy.iter().zip(&firm)) {
+        hard.extend(soft.0.iter().chain(soft.1).copied());
+    }
+    for (n, before) in after.iter_mut().enumerate() {
+        before.remove(&n);
     }
     let mut waits: Vec<usize> = after.iter().map(BTreeSet::len).collect();
     let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
@@ -690,16 +697,15 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
     let mut place = vec![usize::MAX; drafts.len()];
     loop {
         if ready.is_empty() {
-            let stuck =
-                (0..drafts.len()).find(|&n| place[n] == usize::MAX && !courtesy[n].is_empty());
-            let Some(n) = stuck else { break };
-            for soft in std::mem::take(&mut courtesy[n]) {
-                after[n].remove(&soft);
-                if place[soft] == usize::MAX {
-                    unblocks[soft].retain(|&m| m != n);
-                    waits[n] -= 1;
-                }
-            }
+            let closing = |soft: &[BTreeSet<usize>]| {
+                let open = (0..soft.len()).filter(|&n| place[n] == usize::MAX);
+                let mut edges = open.flat_map(|n| soft[n].iter().map(move |&s| (n, s)));
+                edges.find(|&(n, s)| after[n].contains(&s) && waits_for(s, n, &after, &place))
+            };
+            let Some((n, soft)) = closing(&courtesy).or_else(|| closing(&firm)) else { break };
+            after[n].remove(&soft);
+            unblocks[soft].retain(|&m| m != n);
+            waits[n] -= 1;
             if waits[n] == 0 {
                 ready.insert(n);
             }
@@ -726,4 +732,17 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
             Some(step)
         })
         .collect()
+}
+
+/// True if `step` can't be placed before `other` is, directly or not.
+fn waits_for(step: usize, other: usize, after: &[BTreeSet<usize>], place: &[usize]) -> bool {
+    let mut known = BTreeSet::from([step]);
+    let mut next = vec![step];
+    while let Some(n) = next.pop() {
+        if n == other {
+            return true;
+        }
+        next.extend(after[n].iter().filter(|&&b| place[b] == usize::MAX && known.insert(b)));
+    }
+    false
 }

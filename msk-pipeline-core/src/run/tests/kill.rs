@@ -164,13 +164,13 @@ fn a_late_begin_is_caught() {
     let base = world(Names::Shared, &[]);
     let outside = base.fork();
     let points = Points::default();
-    let _ = outside.run(&points, Wrap::LateBegin, Verb::Apply, &first());
+    outside.run(&points, Wrap::LateBegin, Verb::Apply, &first()).unwrap().unwrap();
     assert!(!outside.unannounced.lock().unwrap().is_empty());
 
     let doubled = (1..=points.counted()).any(|fatal| {
         let outside = base.fork();
         outside.run(&Points::kill_at(fatal), Wrap::LateBegin, Verb::Apply, &first());
-        let _ = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &first());
+        outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &first()).unwrap().unwrap();
         outside.cloud.doubles() > 0
     });
     assert!(doubled, "no kill made a second object");
@@ -180,11 +180,11 @@ fn a_late_begin_is_caught() {
 fn a_missing_mark_check_is_caught() {
     for (wrap, refused) in [(Wrap::Sound, true), (Wrap::NoMarkCheck, false)] {
         let outside = world(Names::Unique, &[]);
-        outside.cloud.plant("net", std::collections::BTreeMap::new());
-        let before = outside.cloud.truth("net", outside.now());
+        outside.cloud.plant("alone", std::collections::BTreeMap::new());
+        let before = outside.cloud.truth("alone", outside.now());
         let result = outside.run(&Points::default(), wrap, Verb::Apply, &first()).unwrap();
         assert_eq!(matches!(result, Err(RunError::Refused(_))), refused, "{result:?}");
-        let untouched = outside.cloud.truth("net", outside.now()) == before;
+        let untouched = outside.cloud.truth("alone", outside.now()) == before;
         assert_eq!(untouched, refused, "{wrap:?}");
     }
 }
@@ -193,10 +193,11 @@ fn a_missing_mark_check_is_caught() {
 fn a_lost_reply_that_counts_as_a_failure_is_caught() {
     for (wrap, sound) in [(Wrap::Sound, true), (Wrap::LostIsFailed, false)] {
         let outside = world(Names::Shared, &[]);
+        let net = &first()[..1];
         outside.cloud.dial("toy:Create", "net", Dial::LoseReply);
-        let summary = outside.run(&Points::default(), wrap, Verb::Apply, &first());
+        let summary = outside.run(&Points::default(), wrap, Verb::Apply, net);
         assert_eq!(summary.unwrap().unwrap().is_complete(), sound, "{wrap:?}");
-        let _ = outside.run(&Points::default(), wrap, Verb::Apply, &first());
+        let _ = outside.run(&Points::default(), wrap, Verb::Apply, net);
         assert_eq!(outside.cloud.doubles() == 0, sound, "{wrap:?}");
     }
 }

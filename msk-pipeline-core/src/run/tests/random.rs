@@ -14,7 +14,7 @@ use crate::run::{RunEvent, RunSummary};
 use crate::testkit::Dial;
 
 /// One resource by numbers; which earlier ones it refers to is taken modulo their count.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Node {
     present: bool,
     blob: bool,
@@ -25,6 +25,14 @@ struct Node {
     sized_by: Option<usize>,
     uses: Option<usize>,
     needs: Option<usize>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let flags = (self.present, self.blob, self.renamed, self.size, self.shape);
+        let refers = (self.parent, self.sized_by, self.uses, self.needs);
+        write!(f, "{flags:?} {refers:?}")
+    }
 }
 
 fn node() -> impl Strategy<Value = Node> {
@@ -156,30 +164,42 @@ proptest! {
         two in proptest::collection::vec(node(), 6),
         faults in (faults(), faults(), faults()),
         lag in 0_u64..8,
+        shared in prop::bool::ANY,
+        kills in (1_usize..250, 1_usize..250, 1_usize..250),
     ) {
         let outside = Outside::new();
         outside.cloud.set_lag(Duration::from_secs(lag));
+        if shared {
+            outside.cloud.allow_same_names();
+        }
+        let kill = |fatal, verb, resources: &[Resource]| {
+            outside.run(&Points::kill_at(fatal), Wrap::Sound, verb, resources);
+        };
         let (first, second) = (resources(&one, &one), resources(&two, &one));
-        for (version, faults) in [(&first, &faults.0), (&second, &faults.1)] {
+        for (version, faults, fatal) in [(&first, &faults.0, kills.0), (&second, &faults.1, kills.1)] {
             dial(&outside, faults);
-            // What the first run leaves undone is left to the next version half of the time.
+            kill(fatal, Verb::Apply, version);
             until_complete(&outside, Verb::Apply, version)?;
             prop_assert_eq!(run(&outside, Verb::Apply, version)?, RunSummary::default(), "again");
             prop_assert_eq!(outside.cloud.all(outside.now()).len(), version.len());
         }
-        // An edit that is undone after a run that failed half-way.
+        // An edit that is undone after a run that failed half-way, and another that was killed.
         dial(&outside, &[(0, 2, 4), (1, 0, 1), (2, 1, 4)]);
         run(&outside, Verb::Apply, &first)?;
+        kill(kills.2, Verb::Apply, &first);
+        kill(kills.0, Verb::Apply, &second);
         until_complete(&outside, Verb::Apply, &second)?;
         prop_assert_eq!(run(&outside, Verb::Apply, &second)?, RunSummary::default(), "undone");
 
         dial(&outside, &faults.2);
         outside.events.lock().unwrap().clear();
+        kill(kills.2, Verb::Destroy, &second);
         until_complete(&outside, Verb::Destroy, &second)?;
         prop_assert!(outside.cloud.all(outside.now()).is_empty());
         prop_assert!(outside.state().records.is_empty());
         let needs = second.iter().map(|r| (r.address.clone(), dependencies(r).into_iter().collect()));
         reverse_topological(&outside.events.lock().unwrap(), &needs.collect())?;
         prop_assert!(outside.unannounced.lock().unwrap().is_empty());
+        prop_assert_eq!(outside.cloud.doubles(), 0);
     }
 }

@@ -147,8 +147,13 @@ impl Outside {
                     registry.with_erased(Arc::new(MortalKind { inner, points, outside, wrap }));
             }
             let (written, points) = (self.written.clone(), points.clone());
-            let disk =
-                MortalDisk { inner: self.disk.clone(), points: points.clone(), written, wrap };
+            let disk = MortalDisk {
+                inner: self.disk.clone(),
+                points: points.clone(),
+                written,
+                held: Arc::default(),
+                wrap,
+            };
             let log = self.events.clone();
             let engine = Engine {
                 registry,
@@ -315,6 +320,7 @@ struct MortalDisk {
     inner: MemoryDisk,
     points: Points,
     written: Arc<Mutex<Vec<u8>>>,
+    held: Arc<Mutex<Vec<u8>>>,
     wrap: Wrap,
 }
 
@@ -326,16 +332,11 @@ impl Disk for MortalDisk {
     async fn append(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let begins = bytes.windows(15).any(|w| w == br#""entry":"begin""#);
         if self.wrap == Wrap::LateBegin && begins {
-            // It is written after all, but only when the calls that it announces may be on their way.
-            let (disk, path, bytes) = (self.inner.clone(), path.to_owned(), bytes.to_vec());
-            let points = self.points.clone();
-            tokio::spawn(async move {
-                tokio::task::yield_now().await;
-                points.pass().await;
-                disk.append(&path, &bytes).await
-            });
+            // Held back until something else is written.
+            self.held.lock().unwrap().extend_from_slice(bytes);
             return Ok(());
         }
+        let bytes = &[std::mem::take(&mut *self.held.lock().unwrap()), bytes.to_vec()].concat()[..];
         self.points.pass().await;
         let first_line = bytes.iter().position(|&b| b == b'\n').map_or(0, |n| n + 1);
         for torn in BTreeSet::from([1, bytes.len() / 2, first_line + 9, bytes.len() - 1]) {
