@@ -211,7 +211,7 @@ impl Planner<'_> {
         let record = self.state.records.get(address).cloned().unwrap_or_default();
         let incumbent =
             self.incumbent(resource, kind, &look.target.props).map(|(d, o)| (d, o.clone()));
-        let restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
+        let mut restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
         let incumbent = incumbent.map(|(_, object)| object);
         // A current object of another name has to make way, now or last.
         let displaced = record
@@ -271,6 +271,8 @@ impl Planner<'_> {
             let effect = Some(effect);
             made_room = self.remove_seen(address, &old, case.seen.take(), Role::MakeRoom, effect);
             because = Some(reason);
+            // What was deposed and is deleted now can't become the current one again.
+            restores = false;
             generation = record.newest().max(old.generation) + 1;
             case.was = None;
             case.pursuit = None;
