@@ -82,11 +82,14 @@ impl Executor<'_> {
         let mut summary = RunSummary { declined: declined.to_vec(), ..RunSummary::default() };
         let mut over: Vec<bool> = vec![false; steps.len()];
         let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|&n| waits[n] == 0).collect();
-        for (n, step) in steps.iter().enumerate() {
-            if step.changes() && declined.contains(&step.stage) && !over[n] {
-                self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
-                self.skip_after(n, &unblocks, &mut over, &mut summary);
-            }
+        // What is declined itself is told so, also where it waits for something else that is.
+        let refused = |s: &Step| s.changes() && declined.contains(&s.stage);
+        let refused: Vec<usize> = (0..steps.len()).filter(|&n| refused(&steps[n])).collect();
+        for &n in &refused {
+            self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
+        }
+        for &n in &refused {
+            self.skip_after(n, &unblocks, &mut over, &mut summary);
         }
         let requests = Semaphore::new(REQUESTS);
         let mut running: FuturesUnordered<
