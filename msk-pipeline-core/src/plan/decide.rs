@@ -225,9 +225,9 @@ impl Planner<'_> {
             because = Some(format!("replaces `{}`", old.name));
             if kind.succession() == Succession::CreateFirst && old.kind == resource.kind {
                 deposes = Some(old.generation);
-                self.remove_object(address, old, Role::Remove, None).await;
+                self.remove_object(address, old, Role::Remove).await;
             } else {
-                made_room = self.remove_object(address, old, Role::MakeRoom, None).await;
+                made_room = self.remove_object(address, old, Role::MakeRoom).await;
             }
         }
 
@@ -347,7 +347,7 @@ impl Planner<'_> {
         self.drafts.push(Draft { step, role: Role::Converge });
         let spared: BTreeSet<u64> = incumbent.iter().map(|o| o.generation).chain(deposes).collect();
         for old in record.deposed.iter().filter(|o| !spared.contains(&o.generation)) {
-            self.remove_object(address, old, Role::Remove, None).await;
+            self.remove_object(address, old, Role::Remove).await;
         }
     }
 
@@ -417,24 +417,18 @@ impl Planner<'_> {
                     .chain(&r.deposed)
                     .any(|o| self.options.stages.contains(&o.stage))
         };
-        let mut doomed: BTreeSet<&Address> =
-            records.iter().filter(|(_, r)| wanted(r)).map(|(a, _)| a).collect();
-        loop {
-            let more: Vec<_> = records
-                .iter()
-                .filter(|(a, r)| {
-                    !doomed.contains(a)
-                        && r.current
-                            .iter()
-                            .chain(&r.deposed)
-                            .any(|o| o.deps.iter().any(|d| doomed.contains(d)))
-                })
-                .map(|(a, _)| a)
-                .collect();
-            if more.is_empty() {
-                break;
+        let mut users: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+        for (address, record) in records {
+            for dep in record.current.iter().chain(&record.deposed).flat_map(|o| &o.deps) {
+                users.entry(dep).or_default().push(address);
             }
-            doomed.extend(more);
+        }
+        let mut next: Vec<&Address> =
+            records.iter().filter(|(_, r)| wanted(r)).map(|(a, _)| a).collect();
+        let mut doomed: BTreeSet<&Address> = next.iter().copied().collect();
+        while let Some(address) = next.pop() {
+            let more = users.get(address).into_iter().flatten();
+            next.extend(more.filter(|user| doomed.insert(user)));
         }
         doomed.into_iter().cloned().collect()
     }
@@ -443,6 +437,7 @@ impl Planner<'_> {
     async fn remove(&mut self, addresses: &[Address], graph: Option<&Graph>) {
         let state = self.state;
         let known = state.outputs();
+        let (mut objects, mut looks) = (Vec::new(), Vec::new());
         for address in addresses {
             let Some(record) = state.records.get(address) else { continue };
             for object in record.current.iter().chain(&record.deposed) {
@@ -451,22 +446,36 @@ impl Planner<'_> {
                     .filter(|r| r.kind == object.kind)
                     .map(|r| resolve(&r.props, &known))
                     .filter(|props| references(props).is_empty());
-                self.remove_object(address, object, Role::Remove, wish).await;
+                if let Some((object, look)) = self.look_back(address, object, wish) {
+                    objects.push((address, object));
+                    looks.push(Some(look));
+                }
+            }
+        }
+        let seen = self.observe_all(&looks).await;
+        for ((address, object), seen) in objects.into_iter().zip(seen) {
+            match seen {
+                Ok(seen) => {
+                    self.remove_seen(address, &object, seen, Role::Remove, None);
+                }
+                Err(error) => {
+                    self.errors.push(PlanError::Observe { address: address.clone(), error });
+                }
             }
         }
     }
 
-    async fn remove_object(
+    /// A recorded object with the props that decide how it is deleted, and how to look at it.
+    fn look_back(
         &mut self,
         address: &Address,
         object: &Object,
-        role: Role,
         wish: Option<Value>,
-    ) -> bool {
+    ) -> Option<(Object, Look)> {
         let Some(kind) = self.registry.get(&object.kind).cloned() else {
             let (address, kind) = (address.clone(), object.kind.clone());
             self.errors.push(PlanError::UnknownKind { address, kind });
-            return false;
+            return None;
         };
         let mut object = object.clone();
         if let Some(wish) = wish.filter(|w| kind.name(w).is_ok_and(|n| n == object.name)) {
@@ -474,7 +483,12 @@ impl Planner<'_> {
         }
         let (was, pursuit) = remembered(&object);
         let target = ErasedTarget { props: object.props.clone(), was, pursuit };
-        match self.reader.observe(&kind, &target).await {
+        Some((object, Look { kind, target }))
+    }
+
+    async fn remove_object(&mut self, address: &Address, object: &Object, role: Role) -> bool {
+        let Some((object, look)) = self.look_back(address, object, None) else { return false };
+        match self.reader.observe(&look.kind, &look.target).await {
             Ok(seen) => self.remove_seen(address, &object, seen, role, None),
             Err(error) => {
                 self.errors.push(PlanError::Observe { address: address.clone(), error });

@@ -1,6 +1,6 @@
 //! The verbs of the library: plan, apply, destroy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
-use crate::kind::{DataEffect, Registry, holds};
+use crate::kind::{DataEffect, ErasedProposed, Registry, holds};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
@@ -376,14 +376,17 @@ impl Engine {
 
 /// The saved plan, provided that what is left to do now is part of it: `fresh` may need less, not more.
 fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
+    let mut listed: BTreeMap<&Address, Vec<&ErasedProposed>> = BTreeMap::new();
+    for step in &saved.steps {
+        listed.entry(&step.address).or_default().extend(&step.calls);
+    }
     for step in &fresh.steps {
         for call in &step.calls {
-            let listed = saved.steps.iter().filter(|s| s.address == step.address).any(|s| {
-                s.calls.iter().any(|planned| {
-                    planned.op == call.op
-                        && planned.effect == call.effect
-                        && holds(&planned.call, &call.call)
-                })
+            let listed = listed.get(&step.address).into_iter().flatten().any(|planned| {
+                planned.op == call.op
+                    && planned.effect == call.effect
+                    && planned.data.verdict >= call.data.verdict
+                    && holds(&planned.call, &call.call)
             });
             if !listed {
                 return Err(RunError::StalePlan(format!(

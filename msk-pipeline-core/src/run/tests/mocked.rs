@@ -36,8 +36,6 @@ struct Script {
     stuck: BTreeSet<String>,
     /// Names whose create needs other arguments once it comes to it.
     fickle: BTreeSet<String>,
-    /// Names whose requests take this long.
-    slow: BTreeMap<String, Duration>,
     /// Names whose deletion loses data.
     precious: BTreeSet<String>,
 }
@@ -629,4 +627,46 @@ async fn an_object_that_cannot_be_read_is_not_forgotten() {
     let result = engine.destroy(&graph, options, &AutoApprove, &Cancel::never()).await;
     assert!(matches!(result, Err(RunError::Refused(_))), "{result:?}");
     assert_eq!(bench.engine().state().await.unwrap().records.len(), 1);
+}
+
+/// A kind whose objects have nothing to refer to.
+struct Plain;
+
+#[async_trait::async_trait]
+impl crate::kind::Kind for Plain {
+    const TYPE: &'static str = "plain";
+    type Props = BTreeMap<String, Value>;
+    type Seen = ();
+    type Outputs = ();
+    type Call = ();
+    fn name(props: &Self::Props) -> String {
+        props["name"].to_string()
+    }
+    async fn observe(&self, _: &crate::kind::Target<Self>) -> Result<Option<()>, CallError> {
+        Ok(Some(()))
+    }
+    fn mark((): &()) -> MarkSeen {
+        MarkSeen::ReadOnly
+    }
+    fn calls(&self, case: &crate::kind::Case<Self>) -> Next<(), ()> {
+        if case.want.is_some() { Next::Converged(()) } else { Next::Gone }
+    }
+    async fn perform(&self, (): &(), _: &crate::kind::Guard) -> Result<Sent, CallError> {
+        unreachable!("it is only read")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_without_outputs_becomes_ready_all_the_same() {
+    let bench = Bench::new();
+    let mut engine = bench.engine();
+    engine.registry = Registry::default().with(Plain);
+    let mut resource = node("a", "one", &[]);
+    resource.kind = "plain".into();
+    let graph = Graph::build(vec![resource], &engine.registry).unwrap();
+    let options = ApplyOptions::default();
+    engine.apply(&graph, options, &AutoApprove, &Cancel::never()).await.unwrap();
+    assert!(engine.state().await.unwrap().records["a"].current.as_ref().unwrap().was_ready());
+    let plan = engine.plan(&graph, Verb::Apply, &[]).await.unwrap();
+    assert_eq!(plan.steps[0].action, crate::plan::Action::NoOp);
 }

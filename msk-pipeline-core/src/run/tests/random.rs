@@ -157,7 +157,7 @@ fn reverse_topological(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whatever_happens_the_end_is_what_was_declared(
         one in proptest::collection::vec(node(), 6),
