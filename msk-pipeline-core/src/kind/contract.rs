@@ -65,7 +65,7 @@ pub trait Kind: Send + Sync + 'static {
 
     /// How long after a create, or another accepted call, reads may still show the past.
     fn visibility() -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Looks at the object.

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::observe::{Reader, in_window};
+use super::observe::{READS, Reader, in_window};
 use super::step::{Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::address::Address;
 use crate::clock::Clock;
@@ -33,9 +33,6 @@ pub struct Options<'a> {
     /// The lineage of the state, or the one that a state that does not exist yet will have.
     pub lineage: String,
 }
-
-/// How many objects are looked at at once.
-const READS: usize = 16;
 
 /// Observes every object and lists the calls that lead from there to the graph, or for a destroy to nothing.
 ///
@@ -706,7 +703,9 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
     let mut waits: Vec<usize> = after.iter().map(BTreeSet::len).collect();
     let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     for (n, before) in after.iter().enumerate() {
-        before.iter().for_each(|&b| unblocks[b].push(n));
+        for &b in before {
+            unblocks[b].push(n);
+        }
     }
     let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&n| waits[n] == 0).collect();
     let mut sorted = Vec::with_capacity(drafts.len());

@@ -56,6 +56,9 @@ fn failed(cause: impl Into<String>, help: impl Into<String>) -> Halt {
     Halt::Outcome(StepOutcome::Failed { cause: cause.into(), help: help.into() })
 }
 
+/// Which step ended, how, and how long it took.
+type Ended = (usize, Result<StepOutcome, Halt>, Duration);
+
 enum Progress {
     Finished(usize, Result<StepOutcome, Halt>, Duration),
     Flush,
@@ -92,9 +95,7 @@ impl Executor<'_> {
             self.skip_after(n, &unblocks, &mut over, &mut summary);
         }
         let requests = Semaphore::new(REQUESTS);
-        let mut running: FuturesUnordered<
-            BoxFuture<'_, (usize, Result<StepOutcome, Halt>, Duration)>,
-        > = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut broken: Option<StoreError> = None;
         loop {
             while let Some(n) = ready.pop_first() {
@@ -190,10 +191,10 @@ impl Executor<'_> {
             (StepOutcome::Done { .. }, Action::Create) => summary.created += 1,
             (StepOutcome::Done { .. }, Action::Update | Action::Wait) => summary.updated += 1,
             (StepOutcome::Done { .. }, Action::Delete) => summary.deleted += 1,
-            (StepOutcome::Done { .. }, Action::NoOp | Action::Record) => {}
             (StepOutcome::Failed { .. }, _) => summary.failed.push(address.clone()),
             (StepOutcome::Skipped { .. }, _) => summary.skipped.push(address.clone()),
-            (StepOutcome::Declined, _) => {}
+            (StepOutcome::Done { .. }, Action::NoOp | Action::Record)
+            | (StepOutcome::Declined, _) => {}
             (StepOutcome::Interrupted { going_on }, _) => {
                 summary.interrupted.push((address.clone(), going_on.clone()));
             }
@@ -286,8 +287,9 @@ impl Executor<'_> {
 
     /// The step's props with every reference resolved; `None` for a deletion.
     fn wanted(&self, step: &Step) -> Result<Option<Value>, Halt> {
+        // A record step without outputs forgets an object that does not exist any more.
         let gone = step.action == Action::Record && step.outputs.is_null();
-        if step.action == Action::Delete || gone && self.is_removal(step) {
+        if step.action == Action::Delete || gone {
             return Ok(None);
         }
         let known = self.journal.with_state(|state| {
@@ -305,11 +307,6 @@ impl Executor<'_> {
                 "",
             )),
         }
-    }
-
-    /// A record step without outputs forgets an object that does not exist any more.
-    fn is_removal(&self, step: &Step) -> bool {
-        step.calls.is_empty() && step.in_flight.is_none()
     }
 }
 

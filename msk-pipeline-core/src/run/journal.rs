@@ -100,14 +100,14 @@ impl<'a> Journal<'a> {
         batch.iter().try_for_each(|entry| shared.state.after(entry)).map_err(StoreError::from)
     }
 
-    /// Records one entry outside of any step.
+    /// Records entries outside of any step, in one batch.
     pub(super) async fn write(
         &self,
         lease: &mut dyn Lease,
-        entry: Entry,
+        entries: impl IntoIterator<Item = Entry>,
     ) -> Result<(), StoreError> {
-        let (done, _) = oneshot::channel();
-        self.shared().queue.push_back((entry, done));
+        let entries = entries.into_iter().map(|entry| (entry, oneshot::channel().0));
+        self.shared().queue.extend(entries);
         self.flush(lease).await
     }
 }

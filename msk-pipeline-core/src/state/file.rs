@@ -184,12 +184,11 @@ impl<D: Disk + Clone + 'static> Lease for FileLease<D> {
     }
 
     async fn append(&mut self, expected_head: u64, entries: &[Stamped]) -> Result<(), StoreError> {
-        let found = match self.head {
-            Some(head) => head,
-            None => {
-                self.load().await?;
-                self.head.unwrap_or_default()
-            }
+        let found = if let Some(head) = self.head {
+            head
+        } else {
+            self.load().await?;
+            self.head.unwrap_or_default()
         };
         if found != expected_head {
             return Err(StoreError::Fenced { expected: expected_head, found });

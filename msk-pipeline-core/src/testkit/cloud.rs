@@ -102,7 +102,7 @@ pub struct View {
 
 impl ToyCloud {
     /// How long it takes to make an object.
-    pub const CREATE: Duration = Duration::from_secs(60);
+    pub const CREATE: Duration = Duration::from_mins(1);
     /// How long it takes to change one.
     pub const UPDATE: Duration = Duration::from_secs(30);
     /// How long it takes to delete one.

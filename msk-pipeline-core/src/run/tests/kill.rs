@@ -65,7 +65,7 @@ fn world(names: Names, done: &[(Verb, Vec<Resource>)]) -> Outside {
         assert!(summary.unwrap().unwrap().is_complete());
     }
     // Until reads show what is.
-    let later = outside.now() + Duration::from_secs(60);
+    let later = outside.now() + Duration::from_mins(1);
     *outside.wall.lock().unwrap() = later;
     outside
 }

@@ -52,7 +52,7 @@ fn kind(script: &Shared) -> MockErasedKind {
     kind.expect_type_name().return_const("mock");
     kind.expect_version().return_const(1_u32);
     kind.expect_succession().return_const(Succession::DeleteFirst);
-    kind.expect_visibility().return_const(Duration::from_secs(60));
+    kind.expect_visibility().return_const(Duration::from_mins(1));
     kind.expect_name().returning(|props| Ok(name(props)));
     kind.expect_mark().returning(|_| Ok(MarkSeen::ByParent));
     let s = script.clone();
@@ -68,9 +68,10 @@ fn kind(script: &Shared) -> MockErasedKind {
         Ok(match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
             (None, Some(seen)) => {
-                let verdict = match script.precious.contains(&name(seen)) {
-                    true => DataEffect::new(Verdict::Lost, "everything"),
-                    false => DataEffect::NONE,
+                let verdict = if script.precious.contains(&name(seen)) {
+                    DataEffect::new(Verdict::Lost, "everything")
+                } else {
+                    DataEffect::NONE
                 };
                 Next::Calls(vec![propose("Delete", Effect::Delete, seen).data(verdict)])
             }
@@ -82,7 +83,7 @@ fn kind(script: &Shared) -> MockErasedKind {
                 Next::Calls(vec![create])
             }
             (Some(want), Some(_)) if script.stuck.contains(&name(want)) => Next::Wait {
-                condition: Condition::new("ready", "CREATING", Duration::from_secs(300)),
+                condition: Condition::new("ready", "CREATING", Duration::from_mins(5)),
                 then: Vec::new(),
             },
             (Some(want), Some(seen)) if want == seen => {
@@ -536,7 +537,7 @@ impl crate::kind::ErasedKind for Slow {
     }
     async fn perform(&self, call: &Value, guard: &crate::kind::Guard) -> Result<Sent, CallError> {
         let sent = self.0.perform(call, guard).await;
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         sent
     }
 }
@@ -551,7 +552,7 @@ async fn a_request_under_way_gets_five_seconds_and_none_at_the_second_stop() {
         let graph = bench.graph(&diamond());
         let run = engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &cancel);
         let stop = async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
             for _ in 0..stops {
                 canceller.cancel();
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -107,7 +107,7 @@ fn dial(outside: &Outside, faults: &[(usize, u8, u8)]) {
 
 fn run(outside: &Outside, verb: Verb, resources: &[Resource]) -> Result<RunSummary, TestCaseError> {
     let result = outside.run(&Points::default(), Wrap::Sound, verb, resources).unwrap();
-    let later = outside.now() + Duration::from_secs(120);
+    let later = outside.now() + Duration::from_mins(2);
     *outside.wall.lock().unwrap() = later;
     result.map_err(|error| TestCaseError::fail(error.to_string()))
 }
