@@ -140,6 +140,12 @@ impl Kind for Toy {
                 }
             }
             (Some(want), Some(seen)) => match seen.status {
+                Status::Creating | Status::Updating | Status::Ready
+                    if unfit(want, seen).is_some() =>
+                {
+                    let because = unfit(want, seen).unwrap_or_default().into();
+                    Next::Replace { because, effect: loss(want.precious) }
+                }
                 Status::Creating => {
                     wait("ready", seen, ToyCloud::CREATE, updates(want, seen).into_iter().collect())
                 }
@@ -199,17 +205,6 @@ fn ready(case: &Case<Toy>, want: &ToyProps, seen: &View) -> Next<ToyCall, ToyOut
     if ours && seen.operation.failed.is_some() {
         return failed(seen);
     }
-    let shows = |field: &str, value| seen.fields.get(field).is_some_and(|v| *v == value);
-    let reason = if !shows("parent", json!(want.parent)) {
-        Some("its parent can't be changed")
-    } else if !shows("shape", json!(want.shape)) {
-        Some("its shape can't be changed")
-    } else {
-        None
-    };
-    if let Some(because) = reason {
-        return Next::Replace { because: because.into(), effect: loss(want.precious) };
-    }
     match updates(want, seen) {
         Some(update) => Next::Calls(vec![update]),
         None => Next::Converged(ToyOutputs {
@@ -217,6 +212,19 @@ fn ready(case: &Case<Toy>, want: &ToyProps, seen: &View) -> Next<ToyCall, ToyOut
             // It is the wanted one, or there would be an update.
             size: want.size.known().copied().unwrap_or_default(),
         }),
+    }
+}
+
+/// Why no update leads from what is seen to what is wanted. This is asked before anything is waited for: an object that is being made
+/// with another shape, by a run that was killed before the shape was changed back, never becomes the wanted one.
+fn unfit(want: &ToyProps, seen: &View) -> Option<&'static str> {
+    let shows = |field: &str, value| seen.fields.get(field).is_some_and(|v| *v == value);
+    if !shows("parent", json!(want.parent)) {
+        Some("its parent can't be changed")
+    } else if !shows("shape", json!(want.shape)) {
+        Some("its shape can't be changed")
+    } else {
+        None
     }
 }
 

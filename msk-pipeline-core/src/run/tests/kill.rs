@@ -219,3 +219,58 @@ fn the_same_seed_leaves_the_same_trace() {
     assert!(one.0.len() > 10_000 && one.1.len() > 10_000);
     assert!(one == two);
 }
+
+fn complete(outside: &Outside, verb: Verb, resources: &[Resource]) {
+    let summary = outside.run(&Points::default(), Wrap::Sound, verb, resources);
+    let summary = summary.unwrap().unwrap();
+    let events = outside.events.lock().unwrap();
+    assert!(
+        summary.is_complete(),
+        "{summary:?} {:#?}",
+        events.iter().rev().take(4).collect::<Vec<_>>()
+    );
+}
+
+/// The old object of a create-first replacement goes last, and its parent has to make room first: neither may be left out.
+#[test]
+fn replacements_in_both_orders_do_not_wait_for_each_other() {
+    let version = |shape: &str| {
+        let mut config = blob("config", "base", shape);
+        config.needs = vec!["net".into()];
+        vec![toy("net", "base", |p| p.shape = shape.into()), config]
+    };
+    let outside = world(Names::Unique, &[(Verb::Apply, version("round"))]);
+    complete(&outside, Verb::Apply, &version("square"));
+    assert_eq!(outside.cloud.creates("net"), 2);
+    assert_eq!(outside.cloud.all(outside.now()).len(), 3, "net, config and the foreign one");
+}
+
+/// Killed while a replacement deletes, with reads that don't show it yet; then the edit is undone.
+#[test]
+fn what_is_on_its_way_does_not_pass_for_what_is_wanted() {
+    let version = |shape: &str| [toy("net", "base", |p| p.shape = shape.into())];
+    let base = world(Names::Unique, &[(Verb::Apply, version("round").to_vec())]);
+    let points = Points::default();
+    base.fork().run(&points, Wrap::Sound, Verb::Apply, &version("square"));
+    for fatal in 1..=points.counted() {
+        let outside = base.fork();
+        outside.run(&Points::kill_at(fatal), Wrap::Sound, Verb::Apply, &version("square"));
+        complete(&outside, Verb::Apply, &version("round"));
+        let later = outside.now() + Duration::from_mins(2);
+        *outside.wall.lock().unwrap() = later;
+        let left = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &version("round"));
+        assert_eq!(left.unwrap().unwrap(), crate::run::RunSummary::default(), "killed at {fatal}");
+    }
+}
+
+/// A kind that deletes an object which never became ready is told its props.
+#[test]
+fn what_was_never_ready_is_deleted_too() {
+    let outside = world(Names::Unique, &[]);
+    outside.cloud.dial("toy:Create", "net", Dial::FailLate("out of clay".into()));
+    let net = &first()[..1];
+    let summary = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, net).unwrap().unwrap();
+    assert_eq!(summary.failed, ["net".into()]);
+    complete(&outside, Verb::Destroy, net);
+    assert_eq!(outside.cloud.truth("net", outside.now()), None);
+}
