@@ -65,7 +65,7 @@ pub trait Kind: Send + Sync + 'static {
 
     /// How long after a create, or another accepted call, reads may still show the past.
     fn visibility() -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Looks at the object.
@@ -218,10 +218,10 @@ pub struct Pursuit<C> {
 /// What state says about an object.
 #[derive(Debug, Clone)]
 pub struct Recorded<P, O> {
-    /// The props that it was last converged to, resolved.
+    /// The props that it was last converged to, resolved; for one that was never ready, those that it is being made with.
     pub props: P,
-    /// Its outputs then.
-    pub outputs: O,
+    /// Its outputs then; `None` if it was never ready, which a kind is told of only where it is to be deleted.
+    pub outputs: Option<O>,
 }
 
 /// What to look for.
