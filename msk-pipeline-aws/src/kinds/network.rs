@@ -292,7 +292,7 @@ impl Kind for Network {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let (Some(want), Some(seen)) = (&case.want, &case.seen) else { return Next::Gone };
-        let was = case.was.as_ref().map(|w| (&w.props, &w.outputs));
+        let was = case.was.as_ref().and_then(|w| Some((&w.props, w.outputs.as_ref()?)));
         match select(want, seen, was, &self.region) {
             Ok(outputs) => Next::Converged(outputs),
             Err((because, help)) => Next::Refuse { because, help },

@@ -307,7 +307,7 @@ impl Kind for MskCluster {
                 Some(want) => Next::Calls(vec![create(want, &case.mark)]),
             };
         };
-        let was_usable = case.was.as_ref().is_some_and(|w| !w.outputs.cluster_arn.is_empty());
+        let was_usable = case.was.as_ref().is_some_and(|w| w.outputs.is_some());
         let lost = || {
             if was_usable || !matches!(seen.state.as_str(), "CREATING" | "FAILED") {
                 DataEffect::new(Verdict::Lost, "all topics and their records")
@@ -380,7 +380,7 @@ impl Kind for MskCluster {
             }
         }
         if calls.is_empty() {
-            return Next::Converged(outputs(want, seen, case.was.as_ref().map(|w| &w.outputs)));
+            return Next::Converged(outputs(want, seen, case.was.as_ref().and_then(|w| w.outputs.as_ref())));
         }
         Next::Calls(calls)
     }
