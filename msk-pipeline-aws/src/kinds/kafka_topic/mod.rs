@@ -241,6 +241,19 @@ impl Kind for KafkaTopic {
     }
 
     async fn perform(&self, call: &Call, _guard: &Guard) -> Result<Sent, CallError> {
+        self.send(call).await.map_err(|mut error| {
+            // The cluster has become busy since it was looked at: that passes.
+            if error.class == Class::Invalid && error.message.contains("cluster in") {
+                error.class = Class::Conflict;
+            }
+            error
+        })?;
+        Ok(Sent::default())
+    }
+}
+
+impl KafkaTopic {
+    async fn send(&self, call: &Call) -> Result<(), CallError> {
         match call {
             Call::Create { cluster_arn, name, partitions, replication, configs } => {
                 self.kafka
@@ -286,7 +299,7 @@ impl Kind for KafkaTopic {
                     .map_err(still_there)?;
             }
         }
-        Ok(Sent::default())
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@
 //! # Caveats
 //! The default encryption may block encryption types (`BlockedEncryptionTypes`); that is not compared. In us-east-1 a repeated create of
 //! a bucket that the account has already answers 200 and marks nothing: the mark that is read back decides, as everywhere.
-//! Emptying counts at most one page of versions: `1000 or more`.
+//! Emptying counts at most one page of versions: `1000 or more`. AWS advises to wait up to 15 minutes between switching versioning on
+//! and the first write; that is not waited for, an object without a version is written again only if its contents change.
 //! # Sources
 //! Handbook aws.md §6.
 
