@@ -440,6 +440,7 @@ impl Walk<'_> {
         self.check_listed(&call)?;
         if let Some((accepted, at)) = &self.accepted
             && *accepted == call.call
+            && !call.repeats
         {
             // Accepted, and reads still show the past: look again, don't repeat.
             let passed = clock.wall().since(*at);
@@ -665,5 +666,90 @@ fn help_for(class: Class) -> &'static str {
         Class::Quota => "raise the quota or remove what is not needed, then run again",
         Class::Throttled | Class::Unknown | Class::Conflict | Class::NotYet => "run again to go on",
         Class::NotFound | Class::AlreadyExists | Class::Invalid => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use serde_json::json;
+
+    use crate::entropy::Entropy;
+    use crate::graph::{Graph, Resource};
+    use crate::kind::{
+        CallError, Case, Effect, Guard, Kind, MarkSeen, Next, Proposed, Registry, Sent, Target,
+    };
+    use crate::run::{ApplyOptions, AutoApprove, Cancel, Engine, NoEvents};
+    use crate::state::{MemoryStore, Pin};
+    use crate::{Clock as _, RealClock, Timestamp};
+
+    use super::Arc;
+
+    /// A heap of things of which one request takes one away.
+    struct Heap(Mutex<u32>);
+
+    #[async_trait]
+    impl Kind for Heap {
+        const TYPE: &'static str = "heap";
+        type Props = String;
+        type Seen = u32;
+        type Outputs = String;
+        type Call = String;
+
+        fn name(props: &String) -> String {
+            props.clone()
+        }
+        async fn observe(&self, _: &Target<Self>) -> Result<Option<u32>, CallError> {
+            Ok(Some(*self.0.lock().unwrap()).filter(|n| *n > 0))
+        }
+        fn mark(_: &u32) -> MarkSeen {
+            MarkSeen::ByParent
+        }
+        fn calls(&self, case: &Case<Self>) -> Next<String, String> {
+            let call = |op: &str, effect| Proposed::new(op, effect, op.to_owned());
+            match (&case.want, &case.seen) {
+                (None, None) => Next::Gone,
+                (None, Some(_)) => Next::Calls(vec![call("take", Effect::Delete).repeats()]),
+                (Some(_), None) => Next::Calls(vec![call("make", Effect::Create)]),
+                (Some(_), Some(_)) => Next::Converged("heap".into()),
+            }
+        }
+        async fn perform(&self, call: &String, _: &Guard) -> Result<Sent, CallError> {
+            let mut left = self.0.lock().unwrap();
+            *left = if call == "make" { 3 } else { *left - 1 };
+            Ok(Sent::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_a_part_is_sent_until_nothing_is_left() {
+        let registry = Registry::default().with(Heap(Mutex::new(0)));
+        let clock = Arc::new(RealClock::starting_at(Timestamp(0)));
+        let resource = Resource {
+            address: "heap".into(),
+            kind: "heap".into(),
+            stage: "all".into(),
+            props: json!("heap"),
+            needs: Vec::new(),
+        };
+        let graph = Graph::build(vec![resource], &registry).unwrap();
+        let engine = Engine {
+            registry,
+            store: Arc::new(MemoryStore::new()),
+            clock: clock.clone(),
+            entropy: Arc::new(Entropy::seeded(1)),
+            events: Arc::new(NoEvents),
+            pipeline: "p".into(),
+            pin: Pin::default(),
+            who: "test".into(),
+        };
+        let (options, never) = (ApplyOptions::default(), Cancel::never());
+        let made = engine.apply(&graph, options.clone(), &AutoApprove, &never).await.unwrap();
+        assert!(made.is_complete(), "{made:?}");
+        let taken = engine.destroy(&graph, options, &AutoApprove, &never).await.unwrap();
+        assert!(taken.is_complete(), "{taken:?}");
+        assert_eq!(clock.wall(), Timestamp(0), "nothing was waited for");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use msk_pipeline_aws::Artifacts;
 use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
@@ -62,7 +63,7 @@ impl Process {
         let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
         let engine = Engine {
-            registry: registry(&session),
+            registry: registry(&session, &Artifacts::default()),
             store,
             clock: clock.clone(),
             entropy: Arc::new(Entropy::seeded(seed)),
