@@ -4,6 +4,9 @@ use msk_pipeline_core::kind::Registry;
 
 use crate::session::Session;
 
+pub mod aurora_cluster;
+pub mod aurora_instance;
+pub mod db_cluster_lookup;
 pub mod db_cluster_parameter_group;
 pub mod db_parameter_group;
 pub mod db_subnet_group;
@@ -13,8 +16,9 @@ pub mod db_subnet_group;
 //X pub mod network;
 pub mod parameter_group;
 pub mod rds;
+pub mod secret;
 pub mod security_group;
-//X pub mod security_group_rules;
+pub mod security_group_rules;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -27,9 +31,13 @@ fn short_hash(text: &str) -> String {
 /// Every kind there is.
 pub fn registry(session: &Session) -> Registry {
     Registry::default()
+        .with(aurora_cluster::AuroraCluster::new(session))
+        .with(aurora_instance::AuroraInstance::new(session))
+        .with(db_cluster_lookup::DbClusterLookup::new(session))
         .with(db_cluster_parameter_group::DbClusterParameterGroup::new(session))
         .with(db_parameter_group::DbParameterGroup::new(session))
         .with(db_subnet_group::DbSubnetGroup::new(session))
+        .with(secret::Secret::new(session))
         //X .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
     //X .with(security_group_rules::SecurityGroupRules::new(session))
