@@ -83,6 +83,7 @@ pub enum Seen {
 /// An instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
+    name: String,
     arn: String,
     status: String,
     cluster: String,
@@ -269,6 +270,7 @@ fn read(instance: &DbInstance, cluster_state: Option<String>) -> Instance {
     let group = instance.db_parameter_groups().first();
     let own = group.map(|g| text(g.parameter_apply_status()));
     Instance {
+        name: text(instance.db_instance_identifier()),
         arn: text(instance.db_instance_arn()),
         status: text(instance.db_instance_status()),
         cluster: text(instance.db_cluster_identifier()),
@@ -468,8 +470,11 @@ fn update(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) -> Next<Ca
 
 /// A parameter waits for a restart, or will once a group's new revision is in place.
 fn restart_needed(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) -> bool {
-    // A restart that was accepted has done it; until its effect shows, the status or the engine's own patience bridges the gap.
-    let restarted = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Reboot { .. }));
+    // Only a restart that was accepted has done it: after a lost reply, a second one does no more harm than the first.
+    let restarted = case
+        .pursuit
+        .as_ref()
+        .is_some_and(|p| p.sent.is_some() && matches!(p.call, Call::Reboot { .. }));
     let waiting = seen.parameter_states.iter().any(|s| s == "pending-reboot");
     let revised = case.was.as_ref().is_some_and(|was| was.props.revisions != want.revisions);
     waiting || revised && !restarted
@@ -543,20 +548,18 @@ fn broken(
 }
 
 fn delete(case: &Case<AuroraInstance>, seen: &Instance) -> Next<Call, Outputs> {
-    let Some(was) = case.was.as_ref().filter(|w| !w.props.keep) else { return Next::Gone };
+    // Nothing is recorded of an instance that was never ready; nobody can want to keep that.
+    if case.was.as_ref().is_some_and(|was| was.props.keep) {
+        return Next::Gone;
+    }
     if seen.status == "deleting" {
         let condition = wait("instance gone", &seen.status, INSTANCE_USUAL);
         return Next::Wait { condition, then: Vec::new() };
     }
-    let call = Call::Delete { name: was.props.name.clone() };
-    let data = if seen.status == "creating" {
-        DataEffect::NONE
-    } else {
-        DataEffect::new(Verdict::Restart, "connections to this instance end")
-    };
+    let call = Call::Delete { name: seen.name.clone() };
     Next::Calls(vec![
         Proposed::new("rds:DeleteDBInstance", Effect::Delete, call)
-            .data(data)
+            .data(DataEffect::new(Verdict::Restart, "connections to this instance end"))
             .usual(INSTANCE_USUAL),
     ])
 }
@@ -587,6 +590,7 @@ mod tests {
 
     fn instance() -> Instance {
         Instance {
+            name: "orders-main-writer".into(),
             arn: "arn".into(),
             status: "available".into(),
             cluster: "orders-main".into(),
@@ -685,6 +689,7 @@ mod tests {
         };
         check(props(), instance(), "DeleteDBInstance restart");
         check(Props { keep: true, ..props() }, instance(), "gone");
+        assert_eq!(next(&case(None, seen(instance()))), "DeleteDBInstance restart");
         check(props(), Instance { status: "deleting".into(), ..instance() }, "wait");
     }
 }

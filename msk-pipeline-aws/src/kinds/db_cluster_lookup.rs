@@ -193,6 +193,7 @@ mod tests {
 
     fn seen() -> Seen {
         let cluster = Cluster {
+            name: "prod".into(),
             arn: "arn".into(),
             resource_id: "cluster-ABC".into(),
             status: "available".into(),

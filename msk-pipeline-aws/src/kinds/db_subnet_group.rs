@@ -48,6 +48,7 @@ pub struct Props {
 /// What is observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
+    name: String,
     arn: String,
     vpc_id: String,
     description: String,
@@ -130,6 +131,7 @@ impl Kind for DbSubnetGroup {
         let arn = text(group.db_subnet_group_arn());
         let Some(tags) = absent(tags_of(&self.rds, &arn).await)? else { return Ok(None) };
         Ok(Some(Seen {
+            name: target.props.name.clone(),
             arn,
             vpc_id: text(group.vpc_id()),
             description: text(group.db_subnet_group_description()),
@@ -145,7 +147,7 @@ impl Kind for DbSubnetGroup {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
-            (None, Some(_)) => delete(case),
+            (None, Some(seen)) => delete(case, seen),
             (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
             (Some(want), Some(seen)) => update(want, seen, &case.mark),
         }
@@ -238,12 +240,12 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
     Next::Calls(calls)
 }
 
-fn delete(case: &Case<DbSubnetGroup>) -> Next<Call, Outputs> {
-    let Some(was) = &case.was else { return Next::Gone };
-    if was.props.keep {
+fn delete(case: &Case<DbSubnetGroup>, seen: &Seen) -> Next<Call, Outputs> {
+    // Nothing is recorded of a group that was never ready; nobody can want to keep that.
+    if case.was.as_ref().is_some_and(|was| was.props.keep) {
         return Next::Gone;
     }
-    let call = Call::Delete { name: was.props.name.clone() };
+    let call = Call::Delete { name: seen.name.clone() };
     Next::Calls(vec![Proposed::new("rds:DeleteDBSubnetGroup", Effect::Delete, call)])
 }
 
@@ -266,6 +268,7 @@ mod tests {
     fn seen() -> Seen {
         let case = case::<DbSubnetGroup>(None, None);
         Seen {
+            name: "orders-db".into(),
             arn: "arn".into(),
             vpc_id: "vpc-1".into(),
             description: "subnets".into(),
@@ -276,7 +279,7 @@ mod tests {
 
     #[track_caller]
     fn check(want: Option<Props>, seen: Option<Seen>, expected: &str) {
-        let case = case::<DbSubnetGroup>(want.or_else(|| None), seen);
+        let case = case::<DbSubnetGroup>(want, seen);
         assert_eq!(ops(&kind(DbSubnetGroup::new).calls(&case)), expected);
     }
 
@@ -292,6 +295,7 @@ mod tests {
         let tags = Tags::from([("Team".into(), "data".into())]);
         check(Some(Props { tags, ..props() }), Some(seen()), "AddTagsToResource");
         check(None, None, "gone");
+        check(None, Some(seen()), "DeleteDBSubnetGroup");
     }
 
     #[test]

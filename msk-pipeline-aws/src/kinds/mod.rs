@@ -20,6 +20,8 @@ pub mod secret;
 pub mod security_group;
 pub mod security_group_rules;
 #[cfg(test)]
+mod emulated;
+#[cfg(test)]
 pub(crate) mod testing;
 
 /// The first twelve digits of a SHA-256, for names and revisions.

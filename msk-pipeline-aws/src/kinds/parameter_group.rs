@@ -97,6 +97,7 @@ struct Facts {
 /// What is observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
+    name: String,
     arn: String,
     family: String,
     tags: Tags,
@@ -258,7 +259,8 @@ impl<S: Scope> Kind for ParameterGroup<S> {
                 known.insert(name, facts(parameter));
             }
         }
-        Ok(Some(Seen { arn, family, tags, values, facts: known }))
+        let name = name.clone();
+        Ok(Some(Seen { name, arn, family, tags, values, facts: known }))
     }
 
     fn mark(seen: &Seen) -> MarkSeen {
@@ -268,13 +270,12 @@ impl<S: Scope> Kind for ParameterGroup<S> {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
-            (None, Some(_)) => match &case.was {
-                Some(was) if !was.props.keep => {
-                    let call = Call::Delete { name: was.props.name.clone() };
-                    Next::Calls(vec![Proposed::new(S::OPS[3], Effect::Delete, call)])
-                }
-                _ => Next::Gone,
-            },
+            // Nothing is recorded of a group that was never ready; nobody can want to keep that.
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
+            (None, Some(seen)) => {
+                let call = Call::Delete { name: seen.name.clone() };
+                Next::Calls(vec![Proposed::new(S::OPS[3], Effect::Delete, call)])
+            }
             (Some(want), None) => Next::Calls(create::<S>(want, &case.mark)),
             (Some(want), Some(seen)) => update::<S>(want, seen, &case.mark),
         }
@@ -456,6 +457,7 @@ mod tests {
             (name.to_owned(), Facts { fixed, allowed: allowed.into(), modifiable: true })
         });
         Seen {
+            name: "orders-main-mysql8-0".into(),
             arn: "arn".into(),
             family: "aurora-mysql8.0".into(),
             tags: mark().tags(),
@@ -524,6 +526,8 @@ mod tests {
         let outputs = Outputs { name: "n".into(), revision: "r".into() };
         let delete = deletion::<Group>(props(&[]), outputs.clone(), Some(seen(&[])));
         assert_eq!(ops(&kind(Group::new).calls(&delete)), "DeleteDBClusterParameterGroup");
+        let never_ready = case::<Group>(None, Some(seen(&[])));
+        assert_eq!(ops(&kind(Group::new).calls(&never_ready)), "DeleteDBClusterParameterGroup");
         let kept = Props { keep: true, ..props(&[]) };
         let delete = deletion::<Group>(kept, outputs, Some(seen(&[])));
         assert_eq!(ops(&kind(Group::new).calls(&delete)), "gone");

@@ -51,6 +51,7 @@ pub struct Props {
 /// What is observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
+    name: String,
     arn: String,
     description: String,
     kms_key: Option<String>,
@@ -204,6 +205,7 @@ impl Kind for Secret {
             .map_err(|e| classify("secretsmanager:DescribeSecret", e));
         let Some(secret) = absent(answer)? else { return Ok(None) };
         Ok(Some(Seen {
+            name: target.props.name.clone(),
             arn: secret.arn().unwrap_or_default().to_owned(),
             description: secret.description().unwrap_or_default().to_owned(),
             kms_key: secret.kms_key_id().map(str::to_owned),
@@ -425,13 +427,15 @@ fn update(want: &Props, seen: &Seen, case: &Case<Secret>) -> Next<Call, Outputs>
 }
 
 fn delete(case: &Case<Secret>, seen: &Seen) -> Next<Call, Outputs> {
-    let Some(was) = case.was.as_ref().filter(|w| !w.props.existing) else { return Next::Gone };
+    if seen.existing {
+        return Next::Gone;
+    }
     let ours = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Delete { .. }));
     if seen.deleted && ours {
         let condition = Condition::new("secret gone", "being deleted", GONE_USUAL);
         return Next::Wait { condition, then: Vec::new() };
     }
-    let call = Call::Delete { name: was.props.name.clone() };
+    let call = Call::Delete { name: seen.name.clone() };
     Next::Calls(vec![
         Proposed::new("secretsmanager:DeleteSecret", Effect::Delete, call).usual(GONE_USUAL),
     ])
@@ -465,6 +469,7 @@ mod tests {
 
     fn seen() -> Seen {
         Seen {
+            name: "orders/main/capture".into(),
             arn: "arn".into(),
             description: "d".into(),
             kms_key: None,

@@ -18,6 +18,9 @@ pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
     if let Err(why) = super::user(database.capture_user()) {
         cx.error("capture.user", why, "");
     }
+    if let Some(Err(why)) = database.master_user.as_deref().map(super::master_user) {
+        cx.error("master_user", why, "");
+    }
     if let Err(why) = super::table(database.signal_table()) {
         cx.error("capture.signal_table", why, "");
     }

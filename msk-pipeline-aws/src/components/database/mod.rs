@@ -131,17 +131,25 @@ pub struct Allow {
     pub description: Option<String>,
 }
 
-/// A name that may stand in a statement as it is.
+/// The capture user: a name that may stand in a statement as it is.
 fn user(name: &str) -> Result<(), String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-    if (1..=16).contains(&name.len())
-        && name.bytes().all(plain)
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-    {
+    plain(name, 32)
+}
+
+/// The master user; RDS takes at most 16 characters.
+fn master_user(name: &str) -> Result<(), String> {
+    plain(name, 16)
+}
+
+fn plain(name: &str, longest: usize) -> Result<(), String> {
+    let fits = (1..=longest).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if fits {
         return Ok(());
     }
     Err(format!(
-        "`{name}` is no user name: 1 to 16 letters, digits and underscores, a letter first"
+        "`{name}` is no user name: 1 to {longest} letters, digits and underscores, a letter first"
     ))
 }
 

@@ -31,7 +31,7 @@ pub(super) const SCHEMA: Schema = Schema {
             .default("\"snapshot\""),
         Key::new("public", Type::Bool, "True gives the instances public addresses.").default("false").change("in place"),
         Key::new("port", Type::Int(1150, 65535), "The port.").default("3306").change("in place with a restart"),
-        Key::new("master_user", Type::Checked(super::user), "The master user. RDS makes and rotates its password.")
+        Key::new("master_user", Type::Checked(super::master_user), "The master user. RDS makes and rotates its password.")
             .default("\"admin\"")
             .change("replaces the database (data lost)"),
         Key::new("backup_retention", Type::Duration, "How long automatic backups are kept: whole days, 1 to 35.").default("\"7d\"").change("in place"),

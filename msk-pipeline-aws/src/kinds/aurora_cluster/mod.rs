@@ -114,6 +114,7 @@ pub enum Seen {
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
+    pub(super) name: String,
     pub(super) arn: String,
     pub(super) resource_id: String,
     pub(super) status: String,
@@ -332,6 +333,7 @@ impl Cluster {
         });
         let groups = cluster.vpc_security_groups().iter();
         Self {
+            name: text(cluster.db_cluster_identifier()),
             arn: text(cluster.db_cluster_arn()),
             resource_id: text(cluster.db_cluster_resource_id()),
             status: text(cluster.status()),
