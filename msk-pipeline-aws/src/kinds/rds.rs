@@ -12,17 +12,17 @@ use crate::error::classify;
 use crate::tags::{TagDiff, Tags};
 
 /// Source: handbook aws.md §4.4 (Terraform retries a modify for minutes) and §4.11 (still `available` for one or two polls).
-pub(super) const VISIBILITY: Duration = Duration::from_secs(180);
+pub(super) const VISIBILITY: Duration = Duration::from_mins(3);
 /// Until a cluster is `available`.
-pub(super) const CLUSTER_USUAL: Duration = Duration::from_secs(5 * 60);
+pub(super) const CLUSTER_USUAL: Duration = Duration::from_mins(5);
 /// Until an instance is `available`.
-pub(super) const INSTANCE_USUAL: Duration = Duration::from_secs(10 * 60);
+pub(super) const INSTANCE_USUAL: Duration = Duration::from_mins(10);
 /// A restart.
-pub(super) const REBOOT_USUAL: Duration = Duration::from_secs(2 * 60);
+pub(super) const REBOOT_USUAL: Duration = Duration::from_mins(2);
 /// Handbook aws.md §11.
-pub(super) const CLUSTER_DEADLINE: Duration = Duration::from_secs(120 * 60);
+pub(super) const CLUSTER_DEADLINE: Duration = Duration::from_mins(120);
 /// Handbook aws.md §11.
-pub(super) const INSTANCE_DEADLINE: Duration = Duration::from_secs(90 * 60);
+pub(super) const INSTANCE_DEADLINE: Duration = Duration::from_mins(90);
 
 /// The permission and name of the call that sets tags.
 const SET_TAGS: &str = "rds:AddTagsToResource";
