@@ -5,18 +5,31 @@ use msk_pipeline_core::kind::Registry;
 use crate::Artifacts;
 use crate::session::Session;
 
+pub mod aurora_cluster;
+pub mod aurora_instance;
+pub mod db_cluster_lookup;
+pub mod db_cluster_parameter_group;
+pub mod db_parameter_group;
+pub mod db_subnet_group;
 pub mod iam_role;
 pub mod kafka_topic;
 pub mod log_group;
 pub mod msk_cluster;
 pub mod msk_configuration;
 pub mod network;
+pub mod parameter_group;
+pub mod rds;
 pub mod s3_bucket;
 pub mod s3_object;
+pub mod secret;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod vpc_endpoint;
 
+#[cfg(test)]
+pub(crate) mod case_testing;
+#[cfg(test)]
+mod emulated;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -31,6 +44,13 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(iam_role::IamRole::new(session))
         .with(s3_bucket::S3Bucket::new(session))
         .with(s3_object::S3Object::new(session, artifacts))
+        .with(secret::Secret::new(session))
+        .with(db_subnet_group::DbSubnetGroup::new(session))
+        .with(db_cluster_parameter_group::DbClusterParameterGroup::new(session))
+        .with(db_parameter_group::DbParameterGroup::new(session))
+        .with(aurora_cluster::AuroraCluster::new(session))
+        .with(aurora_instance::AuroraInstance::new(session))
+        .with(db_cluster_lookup::DbClusterLookup::new(session))
         .with(msk_configuration::MskConfiguration::new(session))
         .with(msk_cluster::MskCluster::new(session))
         .with(kafka_topic::KafkaTopic::new(session))
@@ -45,4 +65,10 @@ pub(crate) fn partition(region: &str) -> &'static str {
     } else {
         "aws"
     }
+}
+
+/// The first twelve digits of a SHA-256, for names and revisions.
+fn short_hash(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect()
 }
