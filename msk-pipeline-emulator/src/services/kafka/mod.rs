@@ -19,12 +19,10 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "read by whoever lists the rules of all services")]
 pub use state::State;
-#[allow(unused_imports, reason = "read by other services")]
 #[cfg(test)]
 use state::by_arn;
-pub(crate) use state::{ClusterView, Listener, by_bootstrap, interfaces, topic_exists};
+pub(crate) use state::{by_bootstrap, interfaces, topic_exists};
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "kafka", handle, operations: OPERATIONS, inventory };
