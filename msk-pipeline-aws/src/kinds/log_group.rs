@@ -203,7 +203,7 @@ impl Kind for LogGroup {
                         .data(lines),
                 ])
             }
-            (Some(want), seen) => converge(want, seen.as_ref(), &case.mark),
+            (Some(want), seen) => converge(want, seen.as_ref(), case.was.is_some(), &case.mark),
         }
     }
 
@@ -271,7 +271,12 @@ impl Kind for LogGroup {
     }
 }
 
-fn converge(want: &Props, seen: Option<&Seen>, mark: &Mark) -> Next<Call, Outputs> {
+fn converge(
+    want: &Props,
+    seen: Option<&Seen>,
+    was_ready: bool,
+    mark: &Mark,
+) -> Next<Call, Outputs> {
     let name = want.name.clone();
     let mut calls = Vec::new();
     let tags = marked(&want.tags, mark);
@@ -303,7 +308,7 @@ fn converge(want: &Props, seen: Option<&Seen>, mark: &Mark) -> Next<Call, Output
     if retention != want.retention_days {
         let change = Change::new("retention_days", retention, want.retention_days);
         let shorter = match (retention, want.retention_days) {
-            (None, Some(_)) => seen.is_some(),
+            (None, Some(_)) => was_ready,
             (Some(old), Some(new)) => new < old,
             _ => false,
         };

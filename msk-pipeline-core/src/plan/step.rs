@@ -1,6 +1,6 @@
 //! A plan as a value: what `plan` shows, `apply` carries out, and a plan file holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -210,15 +210,27 @@ impl Plan {
         self.steps.iter().any(Step::changes)
     }
 
-    /// The stages with changes, in the order in which they come up.
+    /// The stages with changes: each after those that its steps wait for, otherwise in the order in which they come up.
     pub fn stages(&self) -> Vec<&str> {
-        let mut stages = Vec::new();
+        let mut left: Vec<&str> = Vec::new();
         for step in self.steps.iter().filter(|s| s.changes()) {
-            if !stages.contains(&step.stage.as_str()) {
-                stages.push(step.stage.as_str());
+            if !left.contains(&step.stage.as_str()) {
+                left.push(step.stage.as_str());
             }
         }
-        stages
+        let mut waits: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for step in &self.steps {
+            let others = step.after.iter().map(|&n| self.steps[n].stage.as_str());
+            waits.extend(others.map(|other| (step.stage.as_str(), other)));
+        }
+        let mut sorted = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let free = |s: &&&str| left.iter().all(|o| o == *s || !waits.contains(&(**s, *o)));
+            // Stages that wait for each other keep the order in which they come up.
+            let at = left.iter().position(|s| free(&s)).unwrap_or(0);
+            sorted.push(left.remove(at));
+        }
+        sorted
     }
 
     /// The resources whose data is read again or lost, with the worst of their calls.

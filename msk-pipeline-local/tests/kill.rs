@@ -1,0 +1,298 @@
+//! The kill loop on the embedded AWS: a run is killed at every point there is, and the next one has to come to the same end.
+//!
+//! A simulated process is one fresh current-thread runtime under paused time; a kill drops the runtime. The world and the disk live
+//! outside. Points are: before each changing request, after it and before its reply, before each journal write, in the middle of it,
+//! after it, and every sleep.
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Cloud, PART_A, Process};
+use msk_pipeline_core::run::{RunError, RunSummary};
+use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
+use msk_pipeline_core::{Clock, RealClock, Timestamp};
+use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
+use msk_pipeline_emulator::{Settings, World};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+/// Counts the points of a run, and ends it at one of them.
+#[derive(Default)]
+struct Points {
+    counted: AtomicUsize,
+    fatal: usize,
+    dead: Notify,
+}
+
+impl Points {
+    fn kill_at(fatal: usize) -> Arc<Self> {
+        Arc::new(Self { fatal, ..Self::default() })
+    }
+
+    /// True if the process dies here.
+    fn hit(&self) -> bool {
+        let n = self.counted.fetch_add(1, Ordering::Relaxed) + 1;
+        if n == self.fatal {
+            self.dead.notify_one();
+        }
+        self.fatal != 0 && n >= self.fatal
+    }
+
+    async fn pass(&self) {
+        if self.hit() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[derive(Clone)]
+struct MortalDisk {
+    inner: MemoryDisk,
+    points: Arc<Points>,
+}
+
+#[async_trait]
+impl Disk for MortalDisk {
+    async fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+        self.inner.read(path).await
+    }
+
+    async fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass().await;
+        if self.points.hit() {
+            self.inner.append_torn(path, bytes, bytes.len() * 2 / 3);
+            std::future::pending::<()>().await;
+        }
+        self.inner.append(path, bytes).await?;
+        self.points.pass().await;
+        Ok(())
+    }
+
+    async fn truncate(&self, path: &Path, len: u64) -> std::io::Result<()> {
+        self.inner.truncate(path, len).await
+    }
+
+    async fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass().await;
+        self.inner.replace(path, bytes).await
+    }
+
+    async fn lock(&self, path: &Path) -> std::io::Result<Option<Box<dyn Send + Sync>>> {
+        self.inner.lock(path).await
+    }
+}
+
+#[derive(Debug)]
+struct MortalClock {
+    inner: RealClock,
+    points: Arc<Points>,
+    wall: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Points {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Points")
+    }
+}
+
+#[async_trait]
+impl Clock for MortalClock {
+    fn wall(&self) -> Timestamp {
+        let wall = self.inner.wall();
+        self.wall.store(wall.0, Ordering::Relaxed);
+        wall
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.points.pass().await;
+        self.inner.sleep(duration).await;
+    }
+
+    async fn grace(&self, duration: Duration) {
+        self.inner.grace(duration).await;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Verb {
+    Apply,
+    Destroy,
+}
+
+/// Runs one process. `None` if it was killed.
+fn run(
+    cloud: &mut Cloud,
+    points: &Arc<Points>,
+    verb: Verb,
+    toml: &str,
+) -> Option<Result<RunSummary, RunError>> {
+    let observer = {
+        let points = Arc::clone(points);
+        move |moment: Moment, call: &Call<'_>| {
+            let counts = call.changing && matches!(moment, Moment::Before | Moment::Committed);
+            if counts && points.hit() { Next::Stop } else { Next::Go }
+        }
+    };
+    cloud.world.observe(Arc::new(observer));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let wall = Arc::new(AtomicU64::new(cloud.wall.0));
+    let outcome = runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(MortalClock {
+            inner: RealClock::starting_at(cloud.wall),
+            points: Arc::clone(points),
+            wall: Arc::clone(&wall),
+        });
+        let disk = MortalDisk { inner: cloud.disk.clone(), points: Arc::clone(points) };
+        let store = Arc::new(FileStore::on(disk, "state"));
+        let process = Process::new(cloud, store, clock, 7);
+        tokio::select! {
+            biased;
+            () = points.dead.notified() => None,
+            result = async {
+                match verb {
+                    Verb::Apply => process.apply(toml).await,
+                    Verb::Destroy => process.destroy(toml).await,
+                }
+            } => Some(result),
+        }
+    });
+    drop(runtime);
+    cloud.world.unobserve();
+    // The next process starts a little later.
+    cloud.wall = Timestamp(wall.load(Ordering::Relaxed)) + Duration::from_secs(20);
+    outcome
+}
+
+fn fork(cloud: &Cloud) -> Cloud {
+    let disk = MemoryDisk::default();
+    for (path, bytes) in cloud.disk.files() {
+        disk.append_torn(&path, &bytes, bytes.len());
+    }
+    Cloud { world: InProcess::new(cloud.world.snapshot()), disk, wall: cloud.wall }
+}
+
+fn state(cloud: &Cloud) -> State {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async { cloud.store().load().await.unwrap().fold().unwrap() })
+}
+
+/// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
+fn timeless(value: Value) -> Value {
+    match value {
+        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
+        Value::Array(items) => items.into_iter().map(timeless).collect(),
+        Value::Object(map) => map.into_iter().map(|(k, v)| (k, timeless(v))).collect(),
+        plain => plain,
+    }
+}
+
+/// What exists, in the world and in state.
+fn canonical(cloud: &Cloud) -> Value {
+    let world = cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
+    json!({ "world": timeless(world), "records": timeless(serde_json::to_value(state(cloud).records).unwrap()) })
+}
+
+#[track_caller]
+fn same(found: &Value, expected: &Value, at: &str) {
+    let lines = |v: &Value| {
+        serde_json::to_string_pretty(v).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (found, expected) = (lines(found), lines(expected));
+    if let Some(n) = (0..found.len().max(expected.len())).find(|&n| found.get(n) != expected.get(n))
+    {
+        let around =
+            |v: &[String]| v[n.saturating_sub(10).min(v.len())..(n + 3).min(v.len())].join("\n");
+        panic!("{at}: found\n{}\ninstead of\n{}", around(&found), around(&expected));
+    }
+}
+
+fn prepared(before: &[(Verb, &str)]) -> Cloud {
+    let mut cloud = Cloud::new(Settings::default());
+    for (verb, toml) in before {
+        let summary = run(&mut cloud, &Points::kill_at(0), *verb, toml).unwrap().unwrap();
+        assert!(summary.is_complete(), "{summary:?}");
+    }
+    cloud
+}
+
+fn kill_everywhere(title: &str, before: &[(Verb, &str)], verb: Verb, toml: &str) {
+    let base = prepared(before);
+    let mut undisturbed = fork(&base);
+    let points = Points::kill_at(0);
+    let summary = run(&mut undisturbed, &points, verb, toml).unwrap().unwrap();
+    assert!(summary.is_complete(), "{summary:?}");
+    let counted = points.counted.load(Ordering::Relaxed);
+    let expected = canonical(&undisturbed);
+
+    let next = AtomicUsize::new(1);
+    let killed = AtomicUsize::new(0);
+    let problems = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let fatal = next.fetch_add(1, Ordering::Relaxed);
+                    if fatal > counted {
+                        break;
+                    }
+                    let at = format!("{title}, killed at {fatal} of {counted}");
+                    let mut cloud = fork(&base);
+                    if run(&mut cloud, &Points::kill_at(fatal), verb, toml).is_none() {
+                        killed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let again = run(&mut cloud, &Points::kill_at(0), verb, toml);
+                    match again.expect("nobody kills the second run") {
+                        Ok(summary) if summary.is_complete() => {}
+                        other => {
+                            problems.lock().unwrap().push(format!("{at}: {other:?}"));
+                            continue;
+                        }
+                    }
+                    let found = canonical(&cloud);
+                    if found != expected {
+                        problems.lock().unwrap().push(at.clone());
+                        let first = problems.lock().unwrap().len() == 1;
+                        if first {
+                            same(&found, &expected, &at);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let killed = killed.into_inner();
+    println!("{title}: counted {counted}, killed {killed}");
+    let problems = problems.into_inner().unwrap();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert_eq!(killed, counted, "{title}");
+}
+
+fn edited() -> String {
+    PART_A
+        .replace("[kafka.main]", "[kafka.main]\nbrokers = { count = 6 }\nconfig = { \"log.retention.hours\" = 48 }\nlogs = { retention = \"14d\" }")
+        .replace("region = ", "tags = { Team = \"data\" }\nregion = ")
+}
+
+#[test]
+fn create_survives_every_kill() {
+    kill_everywhere("create", &[], Verb::Apply, PART_A);
+}
+
+#[test]
+fn update_survives_every_kill() {
+    kill_everywhere("update", &[(Verb::Apply, PART_A)], Verb::Apply, &edited());
+}
+
+#[test]
+fn destroy_survives_every_kill() {
+    kill_everywhere("destroy", &[(Verb::Apply, PART_A)], Verb::Destroy, PART_A);
+}
