@@ -4,18 +4,24 @@ use msk_pipeline_core::kind::Registry;
 
 use crate::session::Session;
 
+mod connect;
+//pub mod connector;
+pub mod custom_plugin;
 //X pub mod log_group;
 //X pub mod msk_cluster;
 //X pub mod msk_configuration;
 //X pub mod network;
 pub mod security_group;
 //X pub mod security_group_rules;
+pub mod worker_configuration;
 
 /// Every kind there is.
 pub fn registry(session: &Session) -> Registry {
     Registry::default()
         //X .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
+        .with(custom_plugin::CustomPlugin::new(session))
+        .with(worker_configuration::WorkerConfiguration::new(session))
     //X .with(security_group_rules::SecurityGroupRules::new(session))
     //X .with(log_group::LogGroup::new(session))
     //X .with(msk_configuration::MskConfiguration::new(session))
