@@ -5,7 +5,8 @@ use msk_pipeline_core::kind::Registry;
 use crate::session::Session;
 
 mod connect;
-//pub mod connector;
+pub mod connector;
+pub mod connector_verdicts;
 pub mod custom_plugin;
 //X pub mod log_group;
 //X pub mod msk_cluster;
@@ -20,6 +21,7 @@ pub fn registry(session: &Session) -> Registry {
     Registry::default()
         //X .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
+        .with(connector::Connector::new(session))
         .with(custom_plugin::CustomPlugin::new(session))
         .with(worker_configuration::WorkerConfiguration::new(session))
     //X .with(security_group_rules::SecurityGroupRules::new(session))
