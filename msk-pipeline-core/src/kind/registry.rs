@@ -115,6 +115,7 @@ fn proposals<K: Kind>(list: Vec<Proposed<K::Call>>) -> Result<Vec<ErasedProposed
                 may_change: p.may_change,
                 usual_secs: p.usual_secs,
                 only_if: p.only_if,
+                repeats: p.repeats,
                 guard: p.guard,
             })
         })

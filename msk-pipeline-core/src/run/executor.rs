@@ -439,6 +439,7 @@ impl Walk<'_> {
         self.check_listed(&call)?;
         if let Some((accepted, at)) = &self.accepted
             && *accepted == call.call
+            && !call.repeats
         {
             // Accepted, and reads still show the past: look again, don't repeat.
             let passed = clock.wall().since(*at);
