@@ -2,12 +2,18 @@
 
 use msk_pipeline_core::dsl::Components;
 
+pub mod connector;
+pub mod database;
 pub mod kafka;
 pub mod network;
 
 /// Every component there is, in the order of documentation.
 pub fn components() -> Components {
-    Components::default().with::<network::Network>().with::<kafka::Kafka>()
+    Components::default()
+        .with::<network::Network>()
+        .with::<database::Database>()
+        .with::<kafka::Kafka>()
+        .with::<connector::Connector>()
 }
 
 /// Names of the stages, in the order of the pipeline.
