@@ -100,8 +100,7 @@ fn plugin(
     place: &Place,
     problems: &mut Vec<Problem>,
 ) -> Result<Package, Problem> {
-    let (own, provider) =
-        connector.parts().map_err(|why| Problem::error(place.clone(), why))?;
+    let (own, provider) = connector.parts().map_err(|why| Problem::error(place.clone(), why))?;
     let mut all = own.clone();
     all.push(provider);
     let mut with_provider = true;
@@ -128,10 +127,9 @@ fn plugin(
                     let message = format!(
                         "the plugin is packed without its config provider ({error}): this is not the ZIP that AWS would get"
                     );
-                    problems.push(
-                        Problem::warning(place.clone(), message)
-                            .help("the embedded AWS resolves secrets itself; on AWS the provider is needed"),
-                    );
+                    problems.push(Problem::warning(place.clone(), message).help(
+                        "the embedded AWS resolves secrets itself; on AWS the provider is needed",
+                    ));
                     package
                 }
                 Err(error) => return Err(failed(error)),

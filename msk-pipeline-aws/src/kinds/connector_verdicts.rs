@@ -120,7 +120,11 @@ const RULES: &[Rule] = &[
     rule("signal.*", Verdict::None, "signals come by another way; events stay as they are"),
     rule("notification.*", Verdict::None, ""),
     // Where events go, and in which order.
-    rule("message.key.columns", Verdict::Ordering, "keys change: events of a row may be on two partitions"),
+    rule(
+        "message.key.columns",
+        Verdict::Ordering,
+        "keys change: events of a row may be on two partitions",
+    ),
     rule(
         "transforms.*.partition.*",
         Verdict::Ordering,
@@ -139,19 +143,35 @@ const RULES: &[Rule] = &[
     rule("topic.heartbeat.prefix", Verdict::None, "heartbeats go to another topic"),
     rule("heartbeat.topics.prefix", Verdict::None, "heartbeats go to another topic"),
     rule("topic.creation.*", Verdict::None, "only topics that are created from now on differ"),
-    rule("producer.override.partitioner*", Verdict::Ordering, "events of a row may go to another partition than before"),
-    rule("producer.override.acks", Verdict::Lost, "without `all`, acknowledged events can be lost with a broker"),
+    rule(
+        "producer.override.partitioner*",
+        Verdict::Ordering,
+        "events of a row may go to another partition than before",
+    ),
+    rule(
+        "producer.override.acks",
+        Verdict::Lost,
+        "without `all`, acknowledged events can be lost with a broker",
+    ),
     rule("producer.override.*", Verdict::Restart, ""),
     rule("exactly.once.support", Verdict::Restart, ""),
     // How events look.
-    rule("key.converter*", Verdict::Ordering, "keys are written otherwise: events of a row may be on two partitions, and consumers see other keys"),
+    rule(
+        "key.converter*",
+        Verdict::Ordering,
+        "keys are written otherwise: events of a row may be on two partitions, and consumers see other keys",
+    ),
     rule("value.converter*", Verdict::Shape, "consumers see other payloads"),
     rule("header.converter*", Verdict::Shape, "consumers see other headers"),
     rule("converters*", Verdict::Shape, "columns are converted otherwise"),
     rule("decimal.handling.mode", Verdict::Shape, "decimals are written otherwise"),
     rule("time.precision.mode", Verdict::Shape, "times are written otherwise"),
     rule("binary.handling.mode", Verdict::Shape, "binary columns are written otherwise"),
-    rule("bigint.unsigned.handling.mode", Verdict::Shape, "unsigned integers are written otherwise"),
+    rule(
+        "bigint.unsigned.handling.mode",
+        Verdict::Shape,
+        "unsigned integers are written otherwise",
+    ),
     rule("hstore.handling.mode", Verdict::Shape, "columns are written otherwise"),
     rule("interval.handling.mode", Verdict::Shape, "columns are written otherwise"),
     rule("field.name.adjustment.mode", Verdict::Shape, "fields have other names"),
@@ -163,8 +183,16 @@ const RULES: &[Rule] = &[
     rule("include.schema.changes", Verdict::Shape, "the topic of schema changes starts or ends"),
     rule("include.schema.comments", Verdict::Shape, "schema changes carry comments or not"),
     rule("include.unknown.datatypes", Verdict::Shape, "columns of unknown types come or go"),
-    rule("tombstones.on.delete", Verdict::Shape, "deletes are followed by a tombstone or not, which compaction needs"),
-    rule("provide.transaction.metadata", Verdict::Shape, "events and a topic of transactions come or go"),
+    rule(
+        "tombstones.on.delete",
+        Verdict::Shape,
+        "deletes are followed by a tombstone or not, which compaction needs",
+    ),
+    rule(
+        "provide.transaction.metadata",
+        Verdict::Shape,
+        "events and a topic of transactions come or go",
+    ),
     rule("sourceinfo.struct.maker", Verdict::Shape, "the source block is written otherwise"),
     rule("unavailable.value.placeholder", Verdict::Shape, "unknown values are written otherwise"),
     rule("enable.time.adjuster", Verdict::Shape, "years of two digits are read otherwise"),
@@ -178,8 +206,16 @@ const RULES: &[Rule] = &[
     rule("heartbeat.action.query", Verdict::None, "another statement with each heartbeat"),
     rule("database.user", Verdict::Restart, ""),
     rule("database.password", Verdict::Restart, ""),
-    rule("name", Verdict::Resnapshot, "offsets are stored under the connector's name: it starts anew"),
-    rule("offset.storage.topic", Verdict::Resnapshot, "its offsets stay behind in the old topic: it starts anew"),
+    rule(
+        "name",
+        Verdict::Resnapshot,
+        "offsets are stored under the connector's name: it starts anew",
+    ),
+    rule(
+        "offset.storage.topic",
+        Verdict::Resnapshot,
+        "its offsets stay behind in the old topic: it starts anew",
+    ),
 ];
 
 /// What changing `key` from one value to another does to data. `None` means that the key is absent, so that its default counts;

@@ -264,8 +264,11 @@ fn update(want: &Props, seen: &Seen, case: &Case<CustomPlugin>) -> Next<Call, Ou
     match seen.state.as_str() {
         "CREATING" | "UPDATING" => Next::Wait { condition: settled(&seen.state), then: tags },
         "DELETING" => {
-            let condition =
-                Condition::new("the old custom plugin to be gone", &seen.state, CustomPlugin::USUAL);
+            let condition = Condition::new(
+                "the old custom plugin to be gone",
+                &seen.state,
+                CustomPlugin::USUAL,
+            );
             Next::Wait { condition, then: vec![create(want, &case.mark)] }
         }
         "CREATE_FAILED" => {
@@ -279,10 +282,9 @@ fn update(want: &Props, seen: &Seen, case: &Case<CustomPlugin>) -> Next<Call, Ou
             }
             Next::Replace { because: cause, effect: DataEffect::NONE }
         }
-        _ if tags.is_empty() => Next::Converged(Outputs {
-            plugin_arn: seen.arn.clone(),
-            revision: seen.revision,
-        }),
+        _ if tags.is_empty() => {
+            Next::Converged(Outputs { plugin_arn: seen.arn.clone(), revision: seen.revision })
+        }
         _ => Next::Calls(tags),
     }
 }
@@ -368,7 +370,12 @@ mod tests {
             false,
             "wait custom plugin ACTIVE (CREATING), then: kafkaconnect:DeleteCustomPlugin none",
         );
-        check(None, Some(seen("CREATE_FAILED")), false, "calls: kafkaconnect:DeleteCustomPlugin none");
+        check(
+            None,
+            Some(seen("CREATE_FAILED")),
+            false,
+            "calls: kafkaconnect:DeleteCustomPlugin none",
+        );
         check(None, Some(seen("DELETING")), false, "wait custom plugin gone (DELETING)");
         check(None, None, false, "gone");
         check(

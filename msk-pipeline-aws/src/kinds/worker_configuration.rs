@@ -242,7 +242,8 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
     }
     if seen.properties != want.properties {
         return Next::Replace {
-            because: "it holds other properties than its name says, and they can't be changed".into(),
+            because: "it holds other properties than its name says, and they can't be changed"
+                .into(),
             effect: DataEffect::NONE,
         };
     }

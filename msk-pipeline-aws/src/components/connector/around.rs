@@ -61,10 +61,7 @@ pub(super) fn cluster_of(connector: &Connector, cx: &Expansion<'_>) -> Option<St
     })
 }
 
-pub(super) fn cluster<'a>(
-    connector: &Connector,
-    cx: &mut Expansion<'a>,
-) -> Option<Cluster<'a>> {
+pub(super) fn cluster<'a>(connector: &Connector, cx: &mut Expansion<'a>) -> Option<Cluster<'a>> {
     let all = cx.all::<Kafka>();
     let wanted = cluster_of(connector, cx);
     let Some((name, kafka)) =
@@ -77,11 +74,9 @@ pub(super) fn cluster<'a>(
                 format!("there is no `[kafka.{wanted}]`"),
                 &format!("declared clusters: {}", names.join(", ")),
             ),
-            (_, true) => cx.error(
-                "kafka",
-                "there is no cluster to write to",
-                "declare one: `[kafka.main]`",
-            ),
+            (_, true) => {
+                cx.error("kafka", "there is no cluster to write to", "declare one: `[kafka.main]`")
+            }
             (None, false) => cx.error(
                 "kafka",
                 "there are several clusters",
@@ -112,9 +107,5 @@ pub(super) fn source<'a>(connector: &Connector, cx: &mut Expansion<'a>) -> Optio
     let captured = database.capture.as_ref().and_then(|c| c.secret.clone());
     let secret = connector.secret.clone().or(captured);
     let own = || format!("{}/{}/capture", cx.header.name, connector.source);
-    Some(Source {
-        name: connector.source.clone(),
-        database,
-        secret: secret.unwrap_or_else(own),
-    })
+    Some(Source { name: connector.source.clone(), database, secret: secret.unwrap_or_else(own) })
 }

@@ -99,7 +99,10 @@ fn listener(connector: &Connector, cluster: &Cluster<'_>, cx: &mut Expansion<'_>
     if !cluster.kafka.listeners.contains(&cluster.listener) {
         cx.error(
             "kafka",
-            format!("MSK Connect speaks to IAM, TLS or plaintext listeners, and `{}` has none of them", cluster.name),
+            format!(
+                "MSK Connect speaks to IAM, TLS or plaintext listeners, and `{}` has none of them",
+                cluster.name
+            ),
             &format!("add one: [kafka.{}] listeners = [\"iam\", …]", cluster.name),
         );
     }
@@ -181,7 +184,9 @@ fn neighbours(connector: &Connector, name: &str, cx: &mut Expansion<'_>) {
         {
             cx.error(
                 "prefix",
-                format!("`connector.{other_name}` writes to topics with the prefix `{prefix}`, too"),
+                format!(
+                    "`connector.{other_name}` writes to topics with the prefix `{prefix}`, too"
+                ),
                 "give each its own",
             );
         }
@@ -256,11 +261,7 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
             return;
         }
         "tasks.max" if value != "1" => {
-            cx.error(
-                &at,
-                "Debezium's MySQL connector is a single task",
-                "leave `tasks.max` out",
-            );
+            cx.error(&at, "Debezium's MySQL connector is a single task", "leave `tasks.max` out");
             return;
         }
         "table.exclude.list" | "database.exclude.list" => {
@@ -290,7 +291,11 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
     if let Some((_, values)) = VALUES.iter().find(|(k, _)| *k == key)
         && !values.contains(&value.to_ascii_lowercase().as_str())
     {
-        cx.error(&at, format!("`{value}` is no value of `{key}`"), &format!("known: {}", values.join(", ")));
+        cx.error(
+            &at,
+            format!("`{value}` is no value of `{key}`"),
+            &format!("known: {}", values.join(", ")),
+        );
     }
     contradictions(key, value, connector, &at, cx);
     let free = FREE_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
@@ -312,7 +317,9 @@ fn secrets(key: &str, value: &str, connector: &Connector, at: &str, cx: &mut Exp
     if secret && !value.contains("${") {
         cx.error(
             at,
-            format!("`{key}` has a secret in the clear, for everybody who may describe the connector"),
+            format!(
+                "`{key}` has a secret in the clear, for everybody who may describe the connector"
+            ),
             &format!("put it into a secret and write ${{{PROVIDER}:<secret's name>:<key>}}"),
         );
     }
@@ -399,7 +406,11 @@ fn worker(key: &str, cx: &mut Expansion<'_>) {
     }
     let provider = format!("config.providers.{PROVIDER}.");
     if key == "config.providers" || key.starts_with(&provider) {
-        cx.error(&at, format!("`{key}` is what the database's password comes through"), "leave it out");
+        cx.error(
+            &at,
+            format!("`{key}` is what the database's password comes through"),
+            "leave it out",
+        );
         return;
     }
     let client = [("producer.", WORKER_PRODUCER), ("consumer.", WORKER_CONSUMER)];
@@ -416,11 +427,7 @@ fn worker(key: &str, cx: &mut Expansion<'_>) {
         }
     }
     if WORKER_NAMES.contains(&key) || WORKER_PREFIXES.iter().any(|p| key.starts_with(p)) {
-        cx.error(
-            &at,
-            format!("MSK Connect keeps `{key}` for itself"),
-            "leave it out",
-        );
+        cx.error(&at, format!("MSK Connect keeps `{key}` for itself"), "leave it out");
     }
 }
 

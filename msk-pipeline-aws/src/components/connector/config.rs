@@ -27,13 +27,10 @@ const IAM: &[(&str, &str)] = &[
     ("security.protocol", "SASL_SSL"),
     ("sasl.mechanism", "AWS_MSK_IAM"),
     ("sasl.jaas.config", "software.amazon.msk.auth.iam.IAMLoginModule required;"),
-    (
-        "sasl.client.callback.handler.class",
-        "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
-    ),
+    ("sasl.client.callback.handler.class", "software.amazon.msk.auth.iam.IAMClientCallbackHandler"),
 ];
 
-/// The whole configuration of a Debezium MySQL connector, version 2.7.
+/// The whole configuration of a Debezium connector for `MySQL`, version 2.7.
 pub(super) fn connector(
     connector: &Connector,
     names: &Names,
@@ -160,10 +157,7 @@ pub(super) fn connector(
         }
     }
 
-    all.insert(
-        "database.hostname".into(),
-        Input::output(source.address("cluster"), "endpoint"),
-    );
+    all.insert("database.hostname".into(), Input::output(source.address("cluster"), "endpoint"));
     all.insert(
         "schema.history.internal.kafka.bootstrap.servers".into(),
         Input::output(cluster.address("cluster"), cluster.listener.output()),

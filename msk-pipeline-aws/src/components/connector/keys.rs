@@ -1,7 +1,7 @@
-//! The configuration keys that Debezium's MySQL connector 2.7 and Kafka Connect 3.7 know, the names that Debezium 1.x had for them,
+//! The configuration keys that Debezium's connector for `MySQL`, 2.7, and Kafka Connect 3.7 know, the names that Debezium 1.x had for them,
 //! and the values of keys with few.
 //!
-//! Source: handbook msk.md §8 (renames, modes) and Debezium's documentation of the MySQL connector, version 2.7.
+//! Source: handbook msk.md §8 (renames, modes) and Debezium's documentation of the `MySQL` connector, version 2.7.
 
 /// Keys of the connector itself. A key that is missing here still works: the list only serves "did you mean".
 pub(super) const KNOWN: &[&str] = &[
@@ -177,10 +177,7 @@ pub(super) const RENAMED: &[(&str, &str)] = &[
     ("database.server.name", "topic.prefix"),
     ("database.history", "schema.history.internal"),
     ("database.history.kafka.topic", "schema.history.internal.kafka.topic"),
-    (
-        "database.history.kafka.bootstrap.servers",
-        "schema.history.internal.kafka.bootstrap.servers",
-    ),
+    ("database.history.kafka.bootstrap.servers", "schema.history.internal.kafka.bootstrap.servers"),
     ("database.whitelist", "database.include.list"),
     ("database.blacklist", "database.exclude.list"),
     ("table.whitelist", "table.include.list"),
@@ -216,10 +213,7 @@ pub(super) const VALUES: &[(&str, &[&str])] = &[
     ("bigint.unsigned.handling.mode", &["long", "precise"]),
     ("time.precision.mode", &["adaptive_time_microseconds", "connect"]),
     ("binary.handling.mode", &["bytes", "base64", "base64-url-safe", "hex"]),
-    (
-        "database.ssl.mode",
-        &["disabled", "preferred", "required", "verify_ca", "verify_identity"],
-    ),
+    ("database.ssl.mode", &["disabled", "preferred", "required", "verify_ca", "verify_identity"]),
     ("errors.tolerance", &["none", "all"]),
     ("event.processing.failure.handling.mode", &["fail", "warn", "skip", "ignore"]),
     ("inconsistent.schema.handling.mode", &["fail", "warn", "skip"]),

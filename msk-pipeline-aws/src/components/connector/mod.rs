@@ -1,4 +1,4 @@
-//! `[connector.NAME]`: a Debezium MySQL connector on MSK Connect, with everything that it needs.
+//! `[connector.NAME]`: a Debezium connector for `MySQL` on MSK Connect, with everything that it needs.
 //!
 //! It becomes a security group with its rules, a role, a log group, its own topics for offsets and schema history, a topic for each
 //! table, the plugin in a bucket, a worker configuration, and the connector.
@@ -239,8 +239,9 @@ impl Component for Connector {
             source,
             names: Names {
                 prefix: prefix(self, name, cx),
-                history: format!("{physical}.history.{generation}"),
-                offsets: format!("{physical}.offsets.{generation}"),
+                // Not under the prefix: a consumer that subscribes to `<prefix>.*` must not get them.
+                history: format!("connect.{physical}.history.{generation}"),
+                offsets: format!("connect.{physical}.offsets.{generation}"),
                 connector: physical,
             },
             tags,
@@ -625,7 +626,7 @@ impl Connector {
 pub struct Debezium;
 
 impl Debezium {
-    /// A connector that reads a MySQL database and writes to a cluster.
+    /// A connector that reads a `MySQL` database and writes to a cluster.
     ///
     /// The handles say which; one of another component does not compile:
     /// ```compile_fail
@@ -709,6 +710,10 @@ impl Connector {
 
     /// Sets a key of the configuration.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a builder takes numbers and booleans as they are"
+    )]
     pub fn config(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         self.config.insert(key.into(), value.to_string());
         self
@@ -716,6 +721,10 @@ impl Connector {
 
     /// Sets a property of the workers.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a builder takes numbers and booleans as they are"
+    )]
     pub fn worker(mut self, key: impl Into<String>, value: impl ToString) -> Self {
         self.worker.insert(key.into(), value.to_string());
         self

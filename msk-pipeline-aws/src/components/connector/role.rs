@@ -51,10 +51,10 @@ pub(super) fn policy(
         [Scope::Arn(secret.clone())],
     )];
     let own_key = source.database.kms_key.as_ref().or(cx.header.kms_key.as_ref());
-    if own_key.is_some() || connector.secret.is_some() {
-        // The key may be given by alias, which IAM doesn't know: any key, but only to open this secret.
-        let mut decrypt =
-            Statement::allow("SecretKey", &["kms:Decrypt"], [Scope::Arn("*".into())]);
+    let given = source.database.capture.as_ref().is_some_and(|c| c.secret.is_some());
+    if own_key.is_some() || connector.secret.is_some() || given {
+        // A secret that exists may have a key of its own. The key may be given by alias, which IAM doesn't know: any key, but only to open this secret.
+        let mut decrypt = Statement::allow("SecretKey", &["kms:Decrypt"], [Scope::Arn("*".into())]);
         decrypt.condition = json!({
             "StringEquals": { "kms:ViaService": format!("secretsmanager.{}.amazonaws.com", pin.region) },
             "StringLike": { "kms:EncryptionContext:SecretARN": secret },

@@ -7,9 +7,17 @@ use super::super::kafka::retention;
 const PART: Schema = Schema {
     doc: "One part of a plugin: exactly one of `maven`, `url` and `file`.",
     keys: &[
-        Key::new("maven", Type::Text, "Maven coordinates, group:artifact:version; the lock file records the digest."),
+        Key::new(
+            "maven",
+            Type::Text,
+            "Maven coordinates, group:artifact:version; the lock file records the digest.",
+        ),
         Key::new("url", Type::Text, "An address, with `sha256`."),
-        Key::new("sha256", Type::Text, "The digest in hexadecimal, or \"first-fetch\" to trust and record what comes first."),
+        Key::new(
+            "sha256",
+            Type::Text,
+            "The digest in hexadecimal, or \"first-fetch\" to trust and record what comes first.",
+        ),
         Key::new("file", Type::Text, "A file, relative to the pipeline's."),
     ],
 };

@@ -47,7 +47,11 @@ fn configuration(expanded: &Expanded) -> String {
     for (key, value) in props["configuration"].as_object().unwrap() {
         let value = match value.as_str() {
             Some(value) => value.to_owned(),
-            None => format!("<{}.{}>", value["$ref"].as_str().unwrap(), value["output"].as_str().unwrap()),
+            None => format!(
+                "<{}.{}>",
+                value["$ref"].as_str().unwrap(),
+                value["output"].as_str().unwrap()
+            ),
         };
         let _ = writeln!(text, "{key}={value}");
     }
@@ -74,14 +78,74 @@ fn check(keys: &str, expected: &[&str]) {
 
 #[test]
 fn the_whole_configuration_with_iam() {
-    insta::assert_snapshot!(configuration(&connector(PLAIN).unwrap()), @"");
+    insta::assert_snapshot!(configuration(&connector(PLAIN).unwrap()), @r"
+    config.action.reload=none
+    connector.class=io.debezium.connector.mysql.MySqlConnector
+    database.hostname=<database.orders.cluster.endpoint>
+    database.include.list=cdc,shop
+    database.password=${secretsmanager:orders-cdc/orders/capture:password}
+    database.port=3306
+    database.server.id=434149399
+    database.user=${secretsmanager:orders-cdc/orders/capture:username}
+    decimal.handling.mode=string
+    errors.log.enable=true
+    errors.log.include.messages=false
+    errors.tolerance=none
+    heartbeat.interval.ms=30000
+    include.schema.changes=true
+    incremental.snapshot.allow.schema.changes=true
+    key.converter=org.apache.kafka.connect.json.JsonConverter
+    key.converter.schemas.enable=false
+    schema.history.internal.consumer.sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler
+    schema.history.internal.consumer.sasl.jaas.config=software.amazon.msk.auth.iam.IAMLoginModule required;
+    schema.history.internal.consumer.sasl.mechanism=AWS_MSK_IAM
+    schema.history.internal.consumer.security.protocol=SASL_SSL
+    schema.history.internal.kafka.bootstrap.servers=<kafka.main.cluster.bootstrap_iam>
+    schema.history.internal.kafka.topic=connect.orders-cdc-mysql.history.1
+    schema.history.internal.producer.sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler
+    schema.history.internal.producer.sasl.jaas.config=software.amazon.msk.auth.iam.IAMLoginModule required;
+    schema.history.internal.producer.sasl.mechanism=AWS_MSK_IAM
+    schema.history.internal.producer.security.protocol=SASL_SSL
+    schema.history.internal.store.only.captured.databases.ddl=false
+    schema.history.internal.store.only.captured.tables.ddl=false
+    signal.data.collection=cdc.signal
+    signal.enabled.channels=source
+    snapshot.locking.mode=none
+    snapshot.mode=no_data
+    table.include.list=shop.orders,shop.customers,cdc.signal
+    tasks.max=1
+    tombstones.on.delete=true
+    topic.creation.default.cleanup.policy=delete
+    topic.creation.default.partitions=6
+    topic.creation.default.replication.factor=3
+    topic.creation.default.retention.ms=604800000
+    topic.creation.groups=internal
+    topic.creation.internal.include=orders-cdc-mysql,__debezium-heartbeat\.orders-cdc-mysql,orders-cdc-mysql\.cdc\.signal
+    topic.creation.internal.partitions=1
+    topic.creation.internal.replication.factor=3
+    topic.prefix=orders-cdc-mysql
+    value.converter=org.apache.kafka.connect.json.JsonConverter
+    value.converter.schemas.enable=false
+    ");
 }
 
 #[test]
 fn the_workers_configuration() {
     let expanded = connector(PLAIN).unwrap();
     let worker = props(&expanded, "connector.mysql.worker");
-    insta::assert_snapshot!(worker["properties"].as_str().unwrap(), @"");
+    insta::assert_snapshot!(worker["properties"].as_str().unwrap(), @r"
+    config.providers=secretsmanager
+    config.providers.secretsmanager.class=com.amazonaws.kafka.config.providers.SecretsManagerConfigProvider
+    config.providers.secretsmanager.param.NotFoundStrategy=fail
+    config.providers.secretsmanager.param.region=eu-west-1
+    key.converter=org.apache.kafka.connect.json.JsonConverter
+    key.converter.schemas.enable=false
+    offset.storage.partitions=25
+    offset.storage.replication.factor=3
+    offset.storage.topic=connect.orders-cdc-mysql.offsets.1
+    value.converter=org.apache.kafka.connect.json.JsonConverter
+    value.converter.schemas.enable=false
+    ");
 }
 
 #[test]
@@ -95,7 +159,21 @@ fn what_it_becomes() {
             let _ = writeln!(text, "{address} {} {}", resource.stage, name.unwrap_or_default());
         }
     }
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    connector.mysql.group security-groups orders-cdc-connector-mysql
+    connector.mysql.rules security-groups rules of orders-cdc-connector-mysql
+    connector.mysql.role connect orders-cdc-mysql-eu-west-1
+    connector.mysql.logs connect /aws/vendedlogs/msk-connect/orders-cdc-mysql
+    connector.mysql.offsets-topic connect connect.orders-cdc-mysql.offsets.1
+    connector.mysql.history-topic connect connect.orders-cdc-mysql.history.1
+    connector.mysql.topic-shop.orders connect orders-cdc-mysql.shop.orders
+    connector.mysql.topic-shop.customers connect orders-cdc-mysql.shop.customers
+    plugins.bucket connect orders-cdc-111111111111-eu-west-1
+    plugins.object-00000000 connect plugins/0000000000000000000000000000000000000000000000000000000000000000.zip
+    connector.mysql.plugin connect orders-cdc-mysql-00000000
+    connector.mysql.worker connect orders-cdc-mysql-da6caaeb
+    connector.mysql.connector connect orders-cdc-mysql
+    ");
     assert_eq!(expanded.notices.len(), 1);
     assert!(expanded.notices[0].body.contains("INSERT INTO cdc.signal"));
 }
@@ -119,19 +197,17 @@ fn the_role_may_do_the_least() {
     for arn in [
         ":cluster/orders-cdc-main/*\"",
         ":topic/orders-cdc-main/*/__amazon_msk_connect_*",
-        ":topic/orders-cdc-main/*/orders-cdc-mysql.history.1",
-        ":topic/orders-cdc-main/*/orders-cdc-mysql.offsets.1",
+        ":topic/orders-cdc-main/*/connect.orders-cdc-mysql.history.1",
+        ":topic/orders-cdc-main/*/connect.orders-cdc-mysql.offsets.1",
         ":topic/orders-cdc-main/*/orders-cdc-mysql.*",
         ":group/orders-cdc-main/*/orders-cdc-mysql-schemahistory",
     ] {
         assert!(text.contains(arn), "{arn} is not in {text}");
     }
 
-    let plain = expand(&format!(
-        "{}listeners = [\"plaintext\"]\n[connector.mysql]\n{PLAIN}",
-        AROUND
-    ))
-    .unwrap();
+    let plain =
+        expand(&format!("{}listeners = [\"plaintext\"]\n[connector.mysql]\n{PLAIN}", AROUND))
+            .unwrap();
     let role = props(&plain, "connector.mysql.role");
     assert_eq!(role["policy"].as_array().unwrap().len(), 1, "nothing but the secret");
     let text = configuration(&plain);
@@ -162,7 +238,10 @@ fn the_users_keys_have_the_last_word() {
 
 #[test]
 fn tables_capacity_and_topics_are_checked() {
-    check("source = \"orders\"\ntables = []\n", &["error connector.mysql.tables: no table is captured"]);
+    check(
+        "source = \"orders\"\ntables = []\n",
+        &["error connector.mysql.tables: no table is captured"],
+    );
     check(
         "source = \"orders\"\ntables = [\"a.b\", \"a.b\"]\n",
         &["error connector.mysql.tables.1: `a.b` is listed twice"],
@@ -170,25 +249,39 @@ fn tables_capacity_and_topics_are_checked() {
     check("source = \"orders\"\ntables = [\"orders\"]\n", &["`orders` is no table"]);
     check(
         &format!("{PLAIN}capacity = {{ autoscaling = true }}\n"),
-        &["error connector.mysql.capacity.autoscaling: Debezium's MySQL connector is a single task"],
+        &[
+            "error connector.mysql.capacity.autoscaling: Debezium's MySQL connector is a single task",
+        ],
     );
     check(&format!("{PLAIN}capacity = {{ mcu = 3 }}\n"), &["can't have 3 MCUs"]);
-    check(&format!("{PLAIN}capacity = {{ workers = 2 }}\n"), &["warning connector.mysql.capacity.workers"]);
+    check(
+        &format!("{PLAIN}capacity = {{ workers = 2 }}\n"),
+        &["warning connector.mysql.capacity.workers"],
+    );
     check(
         &format!("{PLAIN}topics = {{ replication = 4 }}\n"),
         &["error connector.mysql.topics.replication: 4 copies don't fit on 3 brokers"],
     );
     check(
-        &format!("{PLAIN}topics = {{ cleanup = \"compact\" }}\nconfig = {{ \"tombstones.on.delete\" = false }}\n"),
+        &format!(
+            "{PLAIN}topics = {{ cleanup = \"compact\" }}\nconfig = {{ \"tombstones.on.delete\" = false }}\n"
+        ),
         &["warning connector.mysql.topics.cleanup: compacted topics keep deleted rows"],
     );
-    check(&format!("{PLAIN}snapshot = \"initial\"\n"), &["warning connector.mysql.snapshot: Aurora refuses"]);
     check(
-        &format!("{PLAIN}secret = \"arn:aws:secretsmanager:eu-west-1:1:secret:cdc/orders-AbCdEf\"\n"),
+        &format!("{PLAIN}snapshot = \"initial\"\n"),
+        &["warning connector.mysql.snapshot: Aurora refuses"],
+    );
+    check(
+        &format!(
+            "{PLAIN}secret = \"arn:aws:secretsmanager:eu-west-1:1:secret:cdc/orders-AbCdEf\"\n"
+        ),
         &["error connector.mysql.secret: a placeholder can't hold an ARN"],
     );
     check(
-        &format!("{PLAIN}transforms = [{{ name = \"a\", type = \"t\" }}, {{ name = \"a\", type = \"u\" }}]\n"),
+        &format!(
+            "{PLAIN}transforms = [{{ name = \"a\", type = \"t\" }}, {{ name = \"a\", type = \"u\" }}]\n"
+        ),
         &["two transforms are called `a`"],
     );
 }
@@ -216,8 +309,14 @@ fn keys_of_the_configuration_are_checked() {
     config("\"producer.override.acks\" = 1", &["warning"]);
     config("\"database.ssl.truststore.password\" = \"x\"", &["a secret in the clear"]);
     config("\"database.ssl.truststore.password\" = \"${secretsmanager:tls:password}\"", &[]);
-    config("\"database.ssl.truststore.password\" = \"${ssm:tls:password}\"", &["no config provider is called `ssm`"]);
-    config("\"database.ssl.truststore.password\" = \"${secretsmanager:arn:aws:x}\"", &["can't hold an ARN"]);
+    config(
+        "\"database.ssl.truststore.password\" = \"${ssm:tls:password}\"",
+        &["no config provider is called `ssm`"],
+    );
+    config(
+        "\"database.ssl.truststore.password\" = \"${secretsmanager:arn:aws:x}\"",
+        &["can't hold an ARN"],
+    );
     config("\"snapshot.mode\" = \"sometimes\"", &["`sometimes` is no value of `snapshot.mode`"]);
     config("\"snapshot.mode\" = \"never\"", &["warning"]);
     config("\"snapshot.mode\" = \"schema_only\"", &["deprecated"]);
@@ -227,7 +326,9 @@ fn keys_of_the_configuration_are_checked() {
     config("\"max.batch.sise\" = 5", &["Debezium doesn't know `max.batch.sise`"]);
     config("\"metrics.jmx.enabled\" = true", &[]);
     check(
-        &format!("{PLAIN}connect_version = \"2.7.1\"\nconfig = {{ \"producer.override.linger.ms\" = 5 }}\n"),
+        &format!(
+            "{PLAIN}connect_version = \"2.7.1\"\nconfig = {{ \"producer.override.linger.ms\" = 5 }}\n"
+        ),
         &["Connect 2.7.1 lets no connector set"],
     );
 }
@@ -248,8 +349,9 @@ fn properties_of_the_workers_are_checked() {
 
 #[test]
 fn what_is_around_it_is_checked() {
-    let problems = expand(&format!("{AROUND}[connector.mysql]\nsource = \"order\"\ntables = [\"a.b\"]\n"))
-        .unwrap_err();
+    let problems =
+        expand(&format!("{AROUND}[connector.mysql]\nsource = \"order\"\ntables = [\"a.b\"]\n"))
+            .unwrap_err();
     assert!(problems.to_string().contains("there is no `[database.order]`"), "{problems}");
     let two = AROUND.replace("[kafka.main]", "[kafka.a]\n[kafka.b]");
     let problems = expand(&format!("{two}[connector.mysql]\n{PLAIN}")).unwrap_err();

@@ -39,10 +39,10 @@ mod tests {
 
     #[test]
     fn brokers_of_one_cluster_are_one() {
-        let host = |n: u8, port: u16| format!("b-{n}.orders.a1.c5.kafka.eu-west-1.amazonaws.com:{port}");
-        let list = |brokers: &[u8]| {
-            brokers.iter().map(|n| host(*n, 9098)).collect::<Vec<_>>().join(",")
-        };
+        let host =
+            |n: u8, port: u16| format!("b-{n}.orders.a1.c5.kafka.eu-west-1.amazonaws.com:{port}");
+        let list =
+            |brokers: &[u8]| brokers.iter().map(|n| host(*n, 9098)).collect::<Vec<_>>().join(",");
         assert!(same_cluster(&list(&[1, 2, 3]), &list(&[6, 4, 5])));
         assert!(!same_cluster(&list(&[1, 2, 3]), &host(1, 9092)), "another listener");
         assert!(!same_cluster(&host(1, 9098), &host(1, 9098).replace("orders", "other")));

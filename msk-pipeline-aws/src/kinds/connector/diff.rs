@@ -51,9 +51,12 @@ fn create(case: &Case<Connector>, want: &Props) -> Proposed<Call> {
         Change::new("plugin", None::<()>, Some(&props.plugin.arn)),
     ]
     .into_iter()
-    .chain(props.configuration.iter().map(|(k, v)| {
-        Change::new(format!("configuration.{k}"), None::<()>, Some(v))
-    }))
+    .chain(
+        props
+            .configuration
+            .iter()
+            .map(|(k, v)| Change::new(format!("configuration.{k}"), None::<()>, Some(v))),
+    )
     .collect();
     let tags = marked(&want.tags, &case.mark);
     let call = Call::Create { props: Box::new(props), tags };
@@ -85,9 +88,8 @@ fn keep(wanted: &mut Input<String>, present: Option<&String>) {
 
 fn converge(case: &Case<Connector>, want: &Props, seen: &Seen) -> Next<Call, Outputs> {
     if seen.state == "DELETING" {
-        let condition =
-            Condition::new("the old connector to be gone", &seen.state, DELETE_USUAL)
-                .deadline(Duration::from_secs(30 * 60));
+        let condition = Condition::new("the old connector to be gone", &seen.state, DELETE_USUAL)
+            .deadline(Duration::from_secs(30 * 60));
         return Next::Wait { condition, then: vec![create(case, want)] };
     }
     if seen.state == "FAILED" {
@@ -167,8 +169,7 @@ fn immutable(want: &Props, seen: &Seen) -> Vec<&'static str> {
         list
     };
     let subnets = want.subnets.known().map(|s| sorted(s));
-    let groups: Option<Vec<_>> =
-        want.security_groups.iter().map(|g| g.known().cloned()).collect();
+    let groups: Option<Vec<_>> = want.security_groups.iter().map(|g| g.known().cloned()).collect();
     let log_group = match &want.log_group {
         None => seen.log_group.is_some(),
         Some(group) => group.known() != seen.log_group.as_ref(),
@@ -192,8 +193,7 @@ fn immutable(want: &Props, seen: &Seen) -> Vec<&'static str> {
 /// Everything that changes in place, in order: a paused connector runs before it is changed; the plugin and the config providers
 /// that a configuration needs are there before it.
 fn differences(case: &Case<Connector>, want: &Props, seen: &Seen) -> Vec<Proposed<Call>> {
-    let guard =
-        Guard { version: seen.version.clone(), operation: seen.newest_operation.clone() };
+    let guard = Guard { version: seen.version.clone(), operation: seen.newest_operation.clone() };
     let mut calls = Vec::new();
     if matches!(seen.state.as_str(), "PAUSED" | "PAUSING") {
         let call = Call::Resume { arn: seen.arn.clone() };
@@ -326,9 +326,8 @@ fn configuration(want: &Props, seen: &Seen) -> Option<Proposed<Call>> {
 }
 
 fn delete(case: &Case<Connector>, seen: &Seen) -> Next<Call, Outputs> {
-    let wait = |what: &str| {
-        Condition::new(what, &seen.state, DELETE_USUAL).deadline(CREATE_DEADLINE)
-    };
+    let wait =
+        |what: &str| Condition::new(what, &seen.state, DELETE_USUAL).deadline(CREATE_DEADLINE);
     let call = Call::Delete { arn: seen.arn.clone() };
     let delete = Proposed::new("kafkaconnect:DeleteConnector", Effect::Delete, call)
         .data(deleting(case, seen))
@@ -416,6 +415,8 @@ fn failure_help(seen: &Seen) -> String {
         Some(group) => format!(
             "correct the cause and run again; the workers' whole log: aws logs tail {group} --since 1h"
         ),
-        None => "correct the cause and run again; with a log group the workers would tell it".into(),
+        None => {
+            "correct the cause and run again; with a log group the workers would tell it".into()
+        }
     }
 }

@@ -98,10 +98,7 @@ async fn operations(
 
 /// The operation of the pursued call: the one that its answer named, or after a lost reply the newest of its type among those that
 /// are newer than what *begin* recorded.
-fn pursued(
-    target: &Target<Connector>,
-    operations: &[ConnectorOperationSummary],
-) -> Option<String> {
+fn pursued(target: &Target<Connector>, operations: &[ConnectorOperationSummary]) -> Option<String> {
     let pursuit = target.pursuit.as_ref()?;
     let wanted = pursuit.call.operation_type()?;
     if let Some(operation) = pursuit.sent.as_ref().and_then(|sent| sent.operation.clone()) {

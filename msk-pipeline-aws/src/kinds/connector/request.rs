@@ -144,10 +144,7 @@ async fn create(
     Ok(Sent { id: answer.connector_arn().map(str::to_owned), operation: None })
 }
 
-async fn update(
-    request: UpdateConnectorFluentBuilder,
-    guard: &Guard,
-) -> Result<Sent, CallError> {
+async fn update(request: UpdateConnectorFluentBuilder, guard: &Guard) -> Result<Sent, CallError> {
     let answer = request
         .set_current_version(guard.version.clone())
         .send()

@@ -8,8 +8,10 @@ use msk_pipeline_core::kind::{
 use super::*;
 use crate::kinds::connect::tests::summary;
 
-const BOOTSTRAP: &str = "b-1.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098,b-2.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098";
-const SHUFFLED: &str = "b-6.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098,b-4.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098";
+const BOOTSTRAP: &str =
+    "b-1.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098,b-2.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098";
+const SHUFFLED: &str =
+    "b-6.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098,b-4.c.a1.c5.kafka.eu-west-1.amazonaws.com:9098";
 const HISTORY: &str = "schema.history.internal.kafka.bootstrap.servers";
 
 fn configuration() -> BTreeMap<String, Input<String>> {
@@ -306,15 +308,15 @@ fn only_the_operation_tells_whether_an_update_took() {
         after("UPDATING", "UPDATE_IN_PROGRESS"),
         "wait connector RUNNING (UPDATING, operation UPDATE_IN_PROGRESS)"
     );
-    assert_eq!(
-        after("RUNNING", "PENDING"),
-        "wait connector RUNNING (RUNNING, operation PENDING)"
-    );
+    assert_eq!(after("RUNNING", "PENDING"), "wait connector RUNNING (RUNNING, operation PENDING)");
     assert_eq!(
         after("RUNNING", "ROLLBACK_COMPLETE"),
         "failed: UPDATE_CONNECTOR_CONFIGURATION was rolled back, the connector has its old settings (ROLLBACK_COMPLETE at VALIDATE_UPDATE): X: health check; the workers' log says: ERROR; caused by: java.net.Y"
     );
-    assert!(after("RUNNING", "UPDATE_FAILED").starts_with("failed: UPDATE_CONNECTOR_CONFIGURATION failed (UPDATE_FAILED"));
+    assert!(
+        after("RUNNING", "UPDATE_FAILED")
+            .starts_with("failed: UPDATE_CONNECTOR_CONFIGURATION failed (UPDATE_FAILED")
+    );
     assert!(after("RUNNING", "ROLLBACK_FAILED").starts_with("failed: "));
     // Complete, and the description still shows the past: asked for again, which the engine takes as "not visible yet".
     assert_eq!(after("RUNNING", "UPDATE_COMPLETE"), "calls: kafkaconnect:UpdateConnector restart");
