@@ -75,7 +75,7 @@ pub(super) fn cluster<'a>(connector: &Connector, cx: &mut Expansion<'a>) -> Opti
                 &format!("declared clusters: {}", names.join(", ")),
             ),
             (_, true) => {
-                cx.error("kafka", "there is no cluster to write to", "declare one: `[kafka.main]`")
+                cx.error("kafka", "there is no cluster to write to", "declare one: `[kafka.main]`");
             }
             (None, false) => cx.error(
                 "kafka",
