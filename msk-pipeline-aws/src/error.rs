@@ -76,7 +76,10 @@ fn class(code: &str, message: &str, status: u16) -> Class {
     ];
     if THROTTLED.contains(&code) {
         // MSK Connect answers 429 for its quotas, too (handbook msk.md §1).
-        return if message.contains("quota") || message.contains("maximum number") {
+        return if message.contains("quota")
+            || message.contains("limit of")
+            || message.contains("maximum number")
+        {
             Class::Quota
         } else {
             Class::Throttled

@@ -8,6 +8,7 @@ mod tags;
 
 pub mod components;
 pub mod kinds;
+pub mod plugins;
 pub mod session;
 
 pub use session::Session;

@@ -190,7 +190,12 @@ fn timeless(value: Value) -> Value {
     match value {
         Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
         Value::Array(items) => items.into_iter().map(timeless).collect(),
-        Value::Object(map) => map.into_iter().map(|(k, v)| (k, timeless(v))).collect(),
+        // Ids of requests, which an operation shows, are made from the time.
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(key, _)| key != "request_id")
+            .map(|(key, value)| (key, timeless(value)))
+            .collect(),
         plain => plain,
     }
 }

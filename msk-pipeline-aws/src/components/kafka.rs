@@ -7,10 +7,12 @@ use msk_pipeline_core::dsl::{Component, Declared, Expansion, Key, Schema, Type, 
 use msk_pipeline_core::kind::Input;
 use serde::{Deserialize, Serialize};
 
+use super::connector;
 use super::network::Network;
 use super::stage;
 use crate::kinds::log_group::{self, LogGroup};
 use crate::kinds::msk_cluster::{self as cluster, Brokers, Logs, MskCluster};
+use crate::kinds::msk_cluster_lookup::{self as lookup, MskClusterLookup};
 use crate::kinds::msk_configuration::{self as configuration, MskConfiguration};
 use crate::kinds::network as network_kind;
 use crate::kinds::security_group::{self as group, SecurityGroup};
@@ -199,8 +201,7 @@ impl Component for Kafka {
 
     fn expand(&self, name: &str, cx: &mut Expansion<'_>) {
         if self.existing.is_some() {
-            // The lookup kind comes with the existing cluster's own file.
-            super::existing_cluster(self, name, cx);
+            self.expand_existing(name, cx);
             return;
         }
         if cx.get::<Network>("").is_none() {
@@ -351,6 +352,25 @@ impl Kafka {
         properties
     }
 
+    fn expand_existing(&self, name: &str, cx: &mut Expansion<'_>) {
+        let defaults = Self {
+            existing: self.existing.clone(),
+            listeners: self.listeners.clone(),
+            ..Self::default()
+        };
+        if *self != defaults {
+            cx.error(
+                "existing",
+                "an existing cluster is read and never changed",
+                "remove every other key but `listeners`",
+            );
+        }
+        let Some(existing) = &self.existing else { return };
+        let props = lookup::Props { name: existing.clone(), listener: self.connect_listener() };
+        let address = format!("kafka.{name}.cluster");
+        cx.add::<MskClusterLookup>(address, stage::KAFKA, &props, []);
+    }
+
     fn check(&self, cx: &mut Expansion<'_>) {
         if self.listeners.is_empty() {
             cx.error("listeners", "a cluster needs a listener", "write `listeners = [\"iam\"]`");
@@ -450,11 +470,11 @@ impl Kafka {
         rules
     }
 
-    fn log_bucket(&self, cx: &Expansion<'_>) -> Option<Input<String>> {
+    fn log_bucket(&self, cx: &mut Expansion<'_>) -> Option<Input<String>> {
         self.logs.s3_prefix.as_ref()?;
         Some(match &self.logs.s3_bucket {
             Some(bucket) => Input::Known(bucket.clone()),
-            None => super::own_bucket(cx),
+            None => connector::own_bucket(cx),
         })
     }
 }

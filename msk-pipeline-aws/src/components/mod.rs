@@ -1,6 +1,6 @@
 //! The list of components: what a user may write, one file each.
 
-use msk_pipeline_core::dsl::Components;
+use msk_pipeline_core::dsl::{Components, Expansion};
 
 pub mod connector;
 pub mod database;
@@ -29,22 +29,9 @@ pub mod stage {
 }
 
 /// The connectors that use the cluster `name`.
-fn connectors_on(_name: &str, _cx: &msk_pipeline_core::dsl::Expansion<'_>) -> Vec<String> {
-    Vec::new()
-}
-
-/// The pipeline's own bucket.
-fn own_bucket(
-    _cx: &msk_pipeline_core::dsl::Expansion<'_>,
-) -> msk_pipeline_core::kind::Input<String> {
-    msk_pipeline_core::kind::Input::output("plugins.bucket", "bucket_name")
-}
-
-/// A cluster that exists.
-fn existing_cluster(
-    _kafka: &kafka::Kafka,
-    _name: &str,
-    cx: &mut msk_pipeline_core::dsl::Expansion<'_>,
-) {
-    cx.error("existing", "existing clusters are not supported yet", "");
+fn connectors_on<'a>(name: &str, cx: &Expansion<'a>) -> Vec<&'a str> {
+    let all = cx.all::<connector::Connector>().into_iter();
+    all.filter(|(_, c)| connector::cluster_of(c, cx).as_deref() == Some(name))
+        .map(|(c, _)| c)
+        .collect()
 }

@@ -658,7 +658,7 @@ mod tests {
     #[test]
     fn another_revision_restarts_it_once() {
         let outputs = Outputs { instance_id: "i".into() };
-        let was = Recorded { props: props(), outputs };
+        let was = Recorded { props: props(), outputs: Some(outputs) };
         let pending = Input::output("database.main.cluster-parameters", "revision");
         let planned = Props { revisions: vec![pending, "2".into()], ..props() };
         let mut plan = case(Some(planned), seen(instance()));

@@ -14,13 +14,13 @@ use msk_pipeline_emulator::world::{Settings, World};
 
 use super::aurora_cluster::{self, AuroraCluster, Capacity, OnDestroy};
 use super::aurora_instance::{self, AuroraInstance};
+use super::case_testing::{case, mark};
 use super::db_cluster_lookup::{self, DbClusterLookup};
 use super::db_cluster_parameter_group::DbClusterParameterGroup;
 use super::db_parameter_group::DbParameterGroup;
 use super::db_subnet_group::{self, DbSubnetGroup};
 use super::parameter_group;
 use super::secret::{self, Secret};
-use super::case_testing::{case, mark};
 use crate::Session;
 use crate::session::{Handler, PlainRequest, PlainResponse};
 
@@ -93,7 +93,7 @@ impl<K: Kind> Resource<K> {
             let planned = planned.get_or_insert(list);
             match next {
                 Next::Converged(outputs) => {
-                    self.was = want.map(|props| Recorded { props, outputs });
+                    self.was = want.map(|props| Recorded { props, outputs: Some(outputs) });
                     return done;
                 }
                 Next::Gone => return done,

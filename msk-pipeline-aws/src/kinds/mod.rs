@@ -7,6 +7,10 @@ use crate::session::Session;
 
 pub mod aurora_cluster;
 pub mod aurora_instance;
+mod connect;
+pub mod connector;
+pub mod connector_verdicts;
+pub mod custom_plugin;
 pub mod db_cluster_lookup;
 pub mod db_cluster_parameter_group;
 pub mod db_parameter_group;
@@ -15,6 +19,7 @@ pub mod iam_role;
 pub mod kafka_topic;
 pub mod log_group;
 pub mod msk_cluster;
+pub mod msk_cluster_lookup;
 pub mod msk_configuration;
 pub mod network;
 pub mod parameter_group;
@@ -25,6 +30,7 @@ pub mod secret;
 pub mod security_group;
 pub mod security_group_rules;
 pub mod vpc_endpoint;
+pub mod worker_configuration;
 
 #[cfg(test)]
 pub(crate) mod case_testing;
@@ -53,7 +59,11 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(db_cluster_lookup::DbClusterLookup::new(session))
         .with(msk_configuration::MskConfiguration::new(session))
         .with(msk_cluster::MskCluster::new(session))
+        .with(msk_cluster_lookup::MskClusterLookup::new(session))
         .with(kafka_topic::KafkaTopic::new(session))
+        .with(custom_plugin::CustomPlugin::new(session))
+        .with(worker_configuration::WorkerConfiguration::new(session))
+        .with(connector::Connector::new(session))
 }
 
 /// The partition that a region is in.

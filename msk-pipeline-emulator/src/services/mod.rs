@@ -56,7 +56,7 @@ pub fn rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str
         ("s3", s3::rules::RULES),
         ("secretsmanager", secretsmanager::rules::RULES),
     ];
-    lists
-        .into_iter()
-        .flat_map(|(service, rules)| rules.iter().map(move |(rule, source)| (service, *rule, *source)))
+    lists.into_iter().flat_map(|(service, rules)| {
+        rules.iter().map(move |(rule, source)| (service, *rule, *source))
+    })
 }

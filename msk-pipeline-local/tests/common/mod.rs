@@ -59,7 +59,12 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn new(cloud: &Cloud, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>, seed: u64) -> Self {
+    pub fn new(
+        cloud: &Cloud,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Self {
         let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
         let engine = Engine {
@@ -102,8 +107,10 @@ impl Process {
 pub fn graph(toml: &str, engine: &Engine) -> Graph {
     let components = components();
     let document = Document::parse(toml).expect("the document parses");
-    let pipeline = document.pipeline(&components, &Overlay::default()).expect("the document is right");
-    let expanded = pipeline.expand(&components, &engine.pin, &Facts::default()).expect("it expands");
+    let pipeline =
+        document.pipeline(&components, &Overlay::default()).expect("the document is right");
+    let expanded =
+        pipeline.expand(&components, &engine.pin, &Facts::default()).expect("it expands");
     Graph::build(expanded.resources, &engine.registry).expect("the graph is right")
 }
 

@@ -380,7 +380,9 @@ impl Kind for MskCluster {
             }
         }
         if calls.is_empty() {
-            return Next::Converged(outputs(want, seen, case.was.as_ref().and_then(|w| w.outputs.as_ref())));
+            return Next::Converged(
+                seen.outputs(&want.name, case.was.as_ref().and_then(|w| w.outputs.as_ref())),
+            );
         }
         Next::Calls(calls)
     }
@@ -449,8 +451,34 @@ fn usual_minutes(op: &str, brokers: i32) -> u64 {
     }
 }
 
-/// The outputs; a recorded bootstrap string is kept while all its hosts are brokers.
-fn outputs(want: &Props, seen: &Seen, was: Option<&Outputs>) -> Outputs {
+impl Seen {
+    /// Looks at the cluster named exactly `name`, whoever made it.
+    pub(super) async fn of(
+        kafka: &aws_sdk_kafka::Client,
+        name: &str,
+    ) -> Result<Option<Self>, CallError> {
+        wire::observe(kafka, name, None).await
+    }
+
+    pub(super) fn has(&self, listener: Listener) -> bool {
+        self.listeners.contains(&listener)
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        self.state == "ACTIVE"
+    }
+
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// The outputs; a recorded bootstrap string is kept while all its hosts are brokers.
+    pub(super) fn outputs(&self, name: &str, was: Option<&Outputs>) -> Outputs {
+        outputs(name, self, was)
+    }
+}
+
+fn outputs(name: &str, seen: &Seen, was: Option<&Outputs>) -> Outputs {
     let keep = |listener: Listener, was: Option<&String>| {
         let now = seen.bootstrap.get(&listener).cloned().unwrap_or_default();
         let valid = |text: &&String| {
@@ -465,7 +493,7 @@ fn outputs(want: &Props, seen: &Seen, was: Option<&Outputs>) -> Outputs {
     };
     Outputs {
         cluster_arn: seen.arn.clone(),
-        cluster_name: want.name.clone(),
+        cluster_name: name.to_owned(),
         bootstrap_iam: keep(Listener::Iam, was.map(|w| &w.bootstrap_iam)),
         bootstrap_scram: keep(Listener::Scram, was.map(|w| &w.bootstrap_scram)),
         bootstrap_tls: keep(Listener::Tls, was.map(|w| &w.bootstrap_tls)),

@@ -21,9 +21,7 @@ mod tests;
 
 pub(crate) use seed::seed;
 pub use state::State;
-pub(crate) use state::{
-    Egress, Interface, SubnetView, allows, egress, endpoint, group, subnet,
-};
+pub(crate) use state::{Egress, Interface, SubnetView, allows, egress, endpoint, group, subnet};
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "ec2", handle, operations: OPERATIONS, inventory };

@@ -1,0 +1,464 @@
+//! What can't work, or should be looked at: found before the first request, each with what to do.
+
+use msk_pipeline_core::dsl::Expansion;
+
+use super::around::{self, Cluster, Source};
+use super::keys::{
+    FREE_PREFIXES, KNOWN, RENAMED, VALUES, WORKER_CONSUMER, WORKER_NAMES, WORKER_PREFIXES,
+    WORKER_PRODUCER,
+};
+use super::{Connector, PROVIDER, Snapshot};
+use crate::components::kafka::Listener;
+
+/// Keys that a section's own key sets, and which one.
+const OWN: &[(&str, &str)] = &[
+    ("topic.prefix", "`prefix`"),
+    ("table.include.list", "`tables`"),
+    ("database.include.list", "`tables`"),
+    ("database.hostname", "`source`"),
+    ("database.port", "`source`"),
+    ("database.user", "`secret`"),
+    ("database.password", "`secret`"),
+    ("database.server.id", "`server_id`"),
+    ("schema.history.internal.kafka.topic", "`generation`"),
+    ("schema.history.internal.kafka.bootstrap.servers", "`kafka`"),
+    ("transforms", "`transforms`"),
+    ("topic.creation.default.partitions", "`topics.partitions`"),
+    ("topic.creation.default.replication.factor", "`topics.replication`"),
+    ("topic.creation.groups", "nothing: one group is made for heartbeats and schema changes"),
+];
+
+pub(super) fn check(
+    connector: &Connector,
+    name: &str,
+    cluster: &Cluster<'_>,
+    source: &Source<'_>,
+    cx: &mut Expansion<'_>,
+) {
+    tables(connector, cx);
+    capacity(connector, cx);
+    listener(connector, cluster, cx);
+    topics(connector, cluster, cx);
+    secret(source, cx);
+    neighbours(connector, name, cx);
+    transforms(connector, cx);
+    snapshot(connector, source, cx);
+    for (key, value) in &connector.config {
+        configuration(key, value, connector, cx);
+    }
+    for key in connector.worker.keys() {
+        worker(key, cx);
+    }
+}
+
+fn tables(connector: &Connector, cx: &mut Expansion<'_>) {
+    if connector.tables.is_empty() {
+        cx.error("tables", "no table is captured", "name some: tables = [\"shop.orders\"]");
+    }
+    for (n, table) in connector.tables.iter().enumerate() {
+        let key = format!("tables.{n}");
+        if let Err(why) = super::table(table) {
+            cx.error(&key, why, "");
+        }
+        if connector.tables[..n].contains(table) {
+            cx.error(&key, format!("`{table}` is listed twice"), "leave one out");
+        }
+    }
+}
+
+fn capacity(connector: &Connector, cx: &mut Expansion<'_>) {
+    let capacity = &connector.capacity;
+    if capacity.autoscaling {
+        cx.error(
+            "capacity.autoscaling",
+            "Debezium's MySQL connector is a single task, which autoscaling can't divide, and it would override tasks.max",
+            "leave it out; give the worker more MCUs: capacity = { mcu = 2 }",
+        );
+    }
+    if !matches!(capacity.mcu, 1 | 2 | 4 | 8) {
+        cx.error(
+            "capacity.mcu",
+            format!("a worker can't have {} MCUs", capacity.mcu),
+            "use 1, 2, 4 or 8 (each is one vCPU and 4 GiB)",
+        );
+    }
+    if capacity.workers > 1 {
+        cx.warn(
+            "capacity.workers",
+            format!(
+                "Debezium's MySQL connector is a single task: {} of {} workers idle, and cost",
+                capacity.workers - 1,
+                capacity.workers
+            ),
+            "use one worker, and more MCUs if it is slow",
+        );
+    }
+}
+
+fn listener(connector: &Connector, cluster: &Cluster<'_>, cx: &mut Expansion<'_>) {
+    if !cluster.kafka.listeners.contains(&cluster.listener) {
+        cx.error(
+            "kafka",
+            format!(
+                "MSK Connect speaks to IAM, TLS or plaintext listeners, and `{}` has none of them",
+                cluster.name
+            ),
+            &format!("add one: [kafka.{}] listeners = [\"iam\", …]", cluster.name),
+        );
+    }
+    if cluster.listener == Listener::Iam && cluster.t3() {
+        cx.warn(
+            "kafka",
+            "kafka.t3.small takes 4 new IAM connections a second, too few for MSK Connect: connectors fail at random",
+            &format!("use kafka.m7g.large or larger in [kafka.{}] brokers.type", cluster.name),
+        );
+    }
+    if connector.connect_version.as_deref() == Some("2.7.1")
+        && let Some(key) = connector.config.keys().find(|k| override_of(k))
+    {
+        cx.error(
+            &under("config", key),
+            format!("Connect 2.7.1 lets no connector set `{key}`"),
+            "use connect_version = \"3.7.x\", or leave it out",
+        );
+    }
+}
+
+fn override_of(key: &str) -> bool {
+    ["producer.override.", "consumer.override.", "admin.override."]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+}
+
+fn topics(connector: &Connector, cluster: &Cluster<'_>, cx: &mut Expansion<'_>) {
+    let replication = super::replication(connector, cluster);
+    if let Some(brokers) = cluster.brokers().filter(|b| replication > *b) {
+        cx.error(
+            "topics.replication",
+            format!("{replication} copies don't fit on {brokers} brokers"),
+            "at most one copy a broker is possible",
+        );
+    }
+    let compacted = connector.topics.cleanup.contains("compact");
+    if compacted && connector.config.get("tombstones.on.delete").is_some_and(|v| v == "false") {
+        cx.warn(
+            "topics.cleanup",
+            "compacted topics keep deleted rows for ever without tombstones",
+            "leave `tombstones.on.delete` out of `config`",
+        );
+    }
+}
+
+fn secret(source: &Source<'_>, cx: &mut Expansion<'_>) {
+    if source.secret.starts_with("arn:") {
+        let name = source.secret.rsplit(':').next().unwrap_or_default();
+        let name = name.rsplit_once('-').map_or(name, |(name, _)| name);
+        cx.error(
+            "secret",
+            "a placeholder can't hold an ARN: its colons separate path and key",
+            &format!("give the secret's name: \"{name}\""),
+        );
+    }
+}
+
+/// What two connectors must not share.
+fn neighbours(connector: &Connector, name: &str, cx: &mut Expansion<'_>) {
+    let cluster = around::cluster_of(connector, cx);
+    let prefix = super::prefix(connector, name, cx);
+    let server_id = super::server_id(connector, name, cx);
+    for (other_name, other) in cx.all::<Connector>() {
+        // Each pair once, at the later name.
+        if other_name >= name {
+            continue;
+        }
+        if other.source == connector.source && super::server_id(other, other_name, cx) == server_id
+        {
+            cx.error(
+                "server_id",
+                format!("`connector.{other_name}` reads the same database as replica {server_id}, and the server throws one of two out"),
+                "give each its own, or leave them out",
+            );
+        }
+        if around::cluster_of(other, cx) == cluster
+            && super::prefix(other, other_name, cx) == prefix
+        {
+            cx.error(
+                "prefix",
+                format!(
+                    "`connector.{other_name}` writes to topics with the prefix `{prefix}`, too"
+                ),
+                "give each its own",
+            );
+        }
+    }
+}
+
+fn transforms(connector: &Connector, cx: &mut Expansion<'_>) {
+    for (n, transform) in connector.transforms.iter().enumerate() {
+        let key = format!("transforms.{n}");
+        let earlier = &connector.transforms[..n];
+        if earlier.iter().any(|t| t.name == transform.name) {
+            cx.error(&key, format!("two transforms are called `{}`", transform.name), "rename one");
+        }
+        if transform.name.is_empty() || transform.name.contains([',', '.', ' ']) {
+            cx.error(
+                &key,
+                format!("`{}` is no name for a transform", transform.name),
+                "use letters, digits, - and _",
+            );
+        }
+        if transform.options.contains_key("type") {
+            cx.error(&key, "`type` is set twice", "leave it out of `options`");
+        }
+    }
+}
+
+fn snapshot(connector: &Connector, source: &Source<'_>, cx: &mut Expansion<'_>) {
+    if connector.snapshot == Snapshot::Initial {
+        cx.warn(
+            "snapshot",
+            "Aurora refuses the global read lock, so an initial snapshot locks every captured table until it is done: writers wait",
+            "leave `snapshot` out, and read existing rows by an incremental snapshot",
+        );
+    }
+    if connector.snapshot == Snapshot::Incremental
+        && let Err(why) = super::table(source.database.signal_table())
+    {
+        cx.error("source", format!("the signal table of its database: {why}"), "");
+    }
+}
+
+fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansion<'_>) {
+    let at = under("config", key);
+    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == key) {
+        let own = OWN.iter().find(|(k, _)| k == new).map(|(_, own)| format!(", which {own} sets"));
+        cx.error(
+            &at,
+            format!("`{key}` is a name of Debezium 1.x, which 2.7 ignores"),
+            &format!("it is called `{new}` now{}", own.unwrap_or_default()),
+        );
+        return;
+    }
+    if let Some(rest) = key.strip_prefix("database.history.") {
+        cx.error(
+            &at,
+            format!("`{key}` is a name of Debezium 1.x, which 2.7 ignores"),
+            &format!("it is called `schema.history.internal.{rest}` now"),
+        );
+        return;
+    }
+    if let Some((_, own)) = OWN.iter().find(|(k, _)| *k == key) {
+        cx.error(&at, format!("`{key}` is set by {own}"), "leave it out here");
+        return;
+    }
+    match key {
+        "name" => {
+            cx.error(&at, "the connector's name is derived", "leave it out");
+            return;
+        }
+        "connector.class" if value != super::CLASS => {
+            cx.error(&at, "only Debezium's MySQL connector is generated here", "leave it out");
+            return;
+        }
+        "tasks.max" if value != "1" => {
+            cx.error(&at, "Debezium's MySQL connector is a single task", "leave `tasks.max` out");
+            return;
+        }
+        "table.exclude.list" | "database.exclude.list" => {
+            cx.error(
+                &at,
+                format!("`{key}` contradicts `tables`: Debezium takes one of both"),
+                "leave it out; what is not in `tables` is not captured",
+            );
+            return;
+        }
+        _ => {}
+    }
+    let runtime = ["bootstrap.servers", "group.id", "security.protocol"].contains(&key)
+        || ["sasl.", "ssl.", "producer.", "consumer.", "admin."]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
+            && !override_of(key);
+    if runtime {
+        cx.error(
+            &at,
+            format!("`{key}` belongs to the clients of Connect itself, which MSK Connect sets"),
+            "leave it out; one connector's producer is set by `producer.override.…`",
+        );
+        return;
+    }
+    secrets(key, value, connector, &at, cx);
+    if let Some((_, values)) = VALUES.iter().find(|(k, _)| *k == key)
+        && !values.contains(&value.to_ascii_lowercase().as_str())
+    {
+        cx.error(
+            &at,
+            format!("`{value}` is no value of `{key}`"),
+            &format!("known: {}", values.join(", ")),
+        );
+    }
+    contradictions(key, value, connector, &at, cx);
+    let free = FREE_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+    if !free
+        && !KNOWN.contains(&key)
+        && let Some(near) = nearest(key, KNOWN)
+    {
+        cx.warn(
+            &at,
+            format!("Debezium doesn't know `{key}`, and ignores what it doesn't know"),
+            &format!("did you mean `{near}`?"),
+        );
+    }
+}
+
+fn secrets(key: &str, value: &str, connector: &Connector, at: &str, cx: &mut Expansion<'_>) {
+    let lower = key.to_ascii_lowercase();
+    let secret = ["password", "secret", "credentials", "api.key"].iter().any(|w| lower.contains(w));
+    if secret && !value.contains("${") {
+        cx.error(
+            at,
+            format!(
+                "`{key}` has a secret in the clear, for everybody who may describe the connector"
+            ),
+            &format!("put it into a secret and write ${{{PROVIDER}:<secret's name>:<key>}}"),
+        );
+    }
+    for placeholder in value.split("${").skip(1) {
+        let inner = placeholder.split('}').next().unwrap_or_default();
+        let Some((provider, path)) = inner.split_once(':') else { continue };
+        let declared = connector.worker.get("config.providers");
+        if provider != PROVIDER && !declared.is_some_and(|d| d.split(',').any(|p| p == provider)) {
+            cx.error(
+                at,
+                format!("no config provider is called `{provider}`"),
+                &format!("the one there is: {PROVIDER}"),
+            );
+        }
+        if path.starts_with("arn:") {
+            cx.error(
+                at,
+                "a placeholder can't hold an ARN: its colons separate path and key",
+                "give the secret's name",
+            );
+        }
+    }
+}
+
+fn contradictions(key: &str, value: &str, connector: &Connector, at: &str, cx: &mut Expansion<'_>) {
+    match (key, value.to_ascii_lowercase().as_str()) {
+        ("snapshot.mode", "never") => cx.warn(
+            at,
+            "without a snapshot the connector knows no table, unless the binary log begins with their creation",
+            "use no_data",
+        ),
+        ("snapshot.mode", "initial_only") => cx.warn(
+            at,
+            "after the snapshot the connector captures nothing",
+            "use `snapshot = \"initial\"`",
+        ),
+        ("snapshot.mode", "schema_only" | "schema_only_recovery") => cx.warn(
+            at,
+            format!("`{value}` is deprecated, and Debezium 3 refuses it"),
+            "it is called no_data, and recovery",
+        ),
+        ("snapshot.locking.mode", "none") if connector.snapshot == Snapshot::Initial => cx.warn(
+            at,
+            "what is committed while an initial snapshot starts is missed without a lock",
+            "use `snapshot = \"incremental\"`",
+        ),
+        ("errors.tolerance", "all") => cx.warn(
+            at,
+            "events that can't be written are dropped, and only the log tells",
+            "leave it out: the connector then stops where it is",
+        ),
+        ("producer.override.acks", "0" | "1") => cx.warn(
+            at,
+            "events are lost with a broker that acknowledged them alone",
+            "leave it out",
+        ),
+        ("signal.enabled.channels", channels)
+            if connector.snapshot == Snapshot::Incremental && !channels.contains("source") =>
+        {
+            cx.error(
+                at,
+                "incremental snapshots are started through the signal table, the channel `source`",
+                "add `source`",
+            );
+        }
+        ("schema.history.internal.store.only.captured.tables.ddl", "true") => cx.warn(
+            at,
+            "a table that is added later has no schema in the history, and stops the connector",
+            "leave it out",
+        ),
+        _ => {}
+    }
+}
+
+fn worker(key: &str, cx: &mut Expansion<'_>) {
+    let at = under("worker", key);
+    if key == "offset.storage.topic" {
+        cx.error(
+            &at,
+            "`offset.storage.topic` is the connector's own topic, which `generation` names",
+            "leave it out here",
+        );
+        return;
+    }
+    let provider = format!("config.providers.{PROVIDER}.");
+    if key == "config.providers" || key.starts_with(&provider) {
+        cx.error(
+            &at,
+            format!("`{key}` is what the database's password comes through"),
+            "leave it out",
+        );
+        return;
+    }
+    let client = [("producer.", WORKER_PRODUCER), ("consumer.", WORKER_CONSUMER)];
+    for (prefix, allowed) in client {
+        if let Some(rest) = key.strip_prefix(prefix) {
+            if !allowed.contains(&rest) {
+                let help = nearest(rest, allowed).map_or_else(
+                    || format!("allowed: {}", allowed.join(", ")),
+                    |near| format!("did you mean `{prefix}{near}`?"),
+                );
+                cx.error(&at, format!("MSK Connect doesn't allow `{key}`"), &help);
+            }
+            return;
+        }
+    }
+    if WORKER_NAMES.contains(&key) || WORKER_PREFIXES.iter().any(|p| key.starts_with(p)) {
+        cx.error(&at, format!("MSK Connect keeps `{key}` for itself"), "leave it out");
+    }
+}
+
+/// Where a key of a table stands.
+fn under(table: &str, key: &str) -> String {
+    format!("{table}.{key}")
+}
+
+/// The candidate nearest to `word`, if it is a typing error away.
+fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let allowed = (word.len() / 6).clamp(1, 3);
+    candidates
+        .iter()
+        .map(|c| (distance(word, c), *c))
+        .filter(|(d, _)| *d <= allowed)
+        .min()
+        .map(|(_, c)| c)
+}
+
+/// How many letters have to be put in, taken away or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
