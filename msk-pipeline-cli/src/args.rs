@@ -162,7 +162,13 @@ pub(crate) struct ApplyArgs {
     #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(crate) auto_approve: bool,
     /// Pass the gate of this stage; repeatable
-    #[arg(long, value_name = "STAGE", value_delimiter = ',', env = "MSKP_APPROVE", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "MSKP_APPROVE",
+        hide_env = true
+    )]
     pub(crate) approve: Vec<String>,
     /// Agree that this resource's data is lost or read again; repeatable
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
@@ -177,7 +183,13 @@ pub(crate) struct ApplyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DestroyArgs {
     /// Only this stage and what depends on it; repeatable
-    #[arg(long = "stage", value_name = "STAGE", value_delimiter = ',', env = "MSKP_STAGE", hide_env = true)]
+    #[arg(
+        long = "stage",
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "MSKP_STAGE",
+        hide_env = true
+    )]
     pub(crate) stages: Vec<String>,
     /// Pass every gate without a question; agrees to losing data only with --local
     #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]

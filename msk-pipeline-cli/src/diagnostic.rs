@@ -121,8 +121,9 @@ impl Failure {
                 let help = format!("if that is wanted: {again} {}", flags.join(" "));
                 Failure::new(Exit::DataLoss, message).help(help)
             }
-            RunError::WrongWorld { .. } => Failure::new(Exit::Invalid, message)
-                .help("state belongs to one account and region; check credentials, region and --env"),
+            RunError::WrongWorld { .. } => Failure::new(Exit::Invalid, message).help(
+                "state belongs to one account and region; check credentials, region and --env",
+            ),
             RunError::StalePlan(_) => {
                 Failure::new(Exit::Invalid, message).help("plan again and review what changed")
             }
@@ -152,9 +153,8 @@ impl Failure {
             LocalError::World(_) => Failure::new(Exit::Failed, message)
                 .help("if it is not worth keeping, remove .msk-pipeline/world"),
             LocalError::Other { .. } => Failure::new(Exit::Invalid, message),
-            LocalError::Port { .. } => {
-                Failure::new(Exit::Failed, message).help("choose another with --port; 0 takes a free one")
-            }
+            LocalError::Port { .. } => Failure::new(Exit::Failed, message)
+                .help("choose another with --port; 0 takes a free one"),
         }
     }
 
@@ -225,11 +225,8 @@ pub(crate) fn problems_json(problems: &[Problem], source: &Text) -> Value {
 }
 
 fn render(findings: &[Finding], source: Option<&Text>, printer: &Printer) -> String {
-    let theme = if printer.err.0 {
-        GraphicalTheme::unicode()
-    } else {
-        GraphicalTheme::unicode_nocolor()
-    };
+    let theme =
+        if printer.err.0 { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_width(printer.width())
         .with_links(false)
@@ -252,7 +249,8 @@ fn render(findings: &[Finding], source: Option<&Text>, printer: &Printer) -> Str
             let label = (!finding.path.is_empty()).then(|| finding.path.clone());
             let label = LabeledSpan::new(label, start, length);
             let named = NamedSource::new(&source.name, text.clone());
-            report = Some(Report::new(diagnostic.clone().with_label(label)).with_source_code(named));
+            report =
+                Some(Report::new(diagnostic.clone().with_label(label)).with_source_code(named));
         } else if !finding.path.is_empty() && !finding.message.contains(&finding.path) {
             diagnostic.message = format!("{}: {}", finding.path, diagnostic.message);
         }

@@ -33,7 +33,7 @@ impl Interrupt {
             signals.next().await;
             sender.send_replace(1);
             canceller.cancel();
-            printer.say("Stopping: no new call is made, requests already sent get 5 s. Once more stops at once.");
+            printer.tell("Stopping: no new call is made, requests already sent get 5 s. Once more stops at once.");
             tokio::select! {
                 () = signals.next() => {}
                 () = tokio::time::sleep(AT_MOST) => end(&printer, verb, &again),
@@ -72,7 +72,7 @@ impl Interrupt {
 
 /// Ends the process where it is. The journal makes that safe.
 fn end(printer: &Printer, verb: &'static str, again: &str) -> ! {
-    printer.say(format!("Stopped. What was begun is in the journal; this continues: {again}"));
+    printer.tell(&format!("Stopped. What was begun is in the journal; this continues: {again}"));
     if printer.json {
         printer.data_json(&report::json::stopped(verb, again));
     }
@@ -91,7 +91,10 @@ impl Signals {
     #[cfg(unix)]
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        Self { term: signal(SignalKind::terminate()).ok(), hangup: signal(SignalKind::hangup()).ok() }
+        Self {
+            term: signal(SignalKind::terminate()).ok(),
+            hangup: signal(SignalKind::hangup()).ok(),
+        }
     }
 
     #[cfg(not(unix))]

@@ -74,6 +74,8 @@ struct Live {
     lines: usize,
     /// The event stream got its last line.
     closed: bool,
+    /// A question was asked and its line not ended.
+    asking: bool,
 }
 
 impl Printer {
@@ -133,13 +135,25 @@ impl Printer {
     pub(crate) fn say(&self, text: impl Display) {
         let mut live = self.live();
         let erase = Self::clear(&mut live);
-        let _ = io::stderr().lock().write_all(format!("{erase}{text}\n").as_bytes());
+        let lead = if std::mem::take(&mut live.asking) { "\n" } else { "" };
+        let _ = io::stderr().lock().write_all(format!("{erase}{lead}{text}\n").as_bytes());
+    }
+
+    /// Prints a sentence for people, broken where the terminal ends.
+    pub(crate) fn tell(&self, text: &str) {
+        self.say(wrap(text, self.width(), 2));
+    }
+
+    /// The person has answered.
+    pub(crate) fn answered(&self) {
+        self.live().asking = false;
     }
 
     /// Prints text without a line's end: a question.
     pub(crate) fn ask(&self, text: impl Display) {
         let mut live = self.live();
         let erase = Self::clear(&mut live);
+        live.asking = true;
         let mut err = io::stderr().lock();
         let _ = err.write_all(format!("{erase}{text}").as_bytes());
         let _ = err.flush();
@@ -178,20 +192,22 @@ impl Printer {
 
 /// Breaks text into lines of at most `width` characters, at spaces; every line but the first is indented by `indent`.
 pub(crate) fn wrap(text: &str, width: usize, indent: usize) -> String {
-    let mut out = String::new();
-    let mut column = 0;
-    for word in text.split(' ') {
+    let lead = text.len() - text.trim_start_matches(' ').len();
+    let mut out = text[..lead].to_owned();
+    let (mut column, mut fresh) = (lead, true);
+    for word in text[lead..].split(' ') {
         let len = visible(word);
-        if column > indent && column + 1 + len > width {
+        if !fresh && column + 1 + len > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
             column = indent;
-        } else if column > 0 {
+        } else if !fresh {
             out.push(' ');
             column += 1;
         }
         out.push_str(word);
         column += len;
+        fresh = false;
     }
     out
 }
@@ -247,6 +263,7 @@ mod tests {
         let red = Paint(true).red("abc");
         assert_eq!(visible(&red), 3);
         assert_eq!(wrap("one two three", 8, 2), "one two\n  three");
+        assert_eq!(wrap("  one  two", 10, 4), "  one  two");
         assert_eq!(cut("abcdef", 4), "abc…");
         assert_eq!(cut(&format!("{red}def"), 5), "\x1b[31mabc\x1b[0md…");
         assert_eq!(tame("a\x1b[2Jb"), "a [2Jb");

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use msk_pipeline_core::plan::Action;
 use msk_pipeline_core::run::{Answer, Approver, Gate};
 
-use crate::printer::Printer;
+use crate::printer::{Printer, wrap};
 
 /// Answers gates by flags; else asks at a terminal; else leaves them open.
 pub(crate) struct Gates {
@@ -70,7 +70,7 @@ impl Approver for Gates {
 
 /// Asks and returns the answer in lower case; `None` at the end of input.
 pub(crate) async fn answer(printer: &Printer, question: String) -> Option<String> {
-    printer.ask(question);
+    printer.ask(wrap(&question, printer.width(), 2));
     let line = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         match std::io::stdin().lock().read_line(&mut line) {
@@ -78,5 +78,7 @@ pub(crate) async fn answer(printer: &Printer, question: String) -> Option<String
             _ => None,
         }
     });
-    line.await.ok().flatten()
+    let line = line.await.ok().flatten();
+    printer.answered();
+    line
 }

@@ -87,6 +87,11 @@ impl Settings {
         self.folder().join(".msk-pipeline")
     }
 
+    /// A command about the embedded AWS itself, which needs no `--local`.
+    pub(crate) fn local_command(&self, verb: &str) -> String {
+        self.command(&format!("local {verb}")).replacen(" --local", "", 1)
+    }
+
     /// A command line to be copied, with the present global options.
     pub(crate) fn command(&self, verb: &str) -> String {
         format!("{} {verb}", self.program)

@@ -52,8 +52,10 @@ impl Target {
             .await
             .map_err(|error| Failure::call("AWS does not tell whose account this is", &error))?;
         if let Some(account) = header.account.as_ref().filter(|a| **a != pin.account) {
-            let message =
-                format!("these credentials are of account {}, the file says {account}", pin.account);
+            let message = format!(
+                "these credentials are of account {}, the file says {account}",
+                pin.account
+            );
             return Err(Failure::new(Exit::Invalid, message)
                 .help("use credentials of that account, or correct `account` in [pipeline]"));
         }

@@ -134,11 +134,8 @@ impl LocalWorld {
             });
         }
         let clock: Arc<dyn Clock> = Arc::new(WorldClock::new(Arc::clone(&world), time));
-        let session = Embedded::durable(
-            Arc::clone(&world) as Arc<_>,
-            Arc::clone(&clock),
-            &settings.region,
-        );
+        let session =
+            Embedded::durable(Arc::clone(&world) as Arc<_>, Arc::clone(&clock), &settings.region);
         Ok(Self { session, clock, world, folder: folder.to_owned(), settings })
     }
 
@@ -203,9 +200,12 @@ impl LocalWorld {
 
 fn inventory(world: &World, now: u64) -> Vec<Row> {
     let rows = services::SERVICES.iter().flat_map(|service| {
-        (service.inventory)(world, now)
-            .into_iter()
-            .map(|(kind, id, state)| Row { service: service.name, kind, id, state })
+        (service.inventory)(world, now).into_iter().map(|(kind, id, state)| Row {
+            service: service.name,
+            kind,
+            id,
+            state,
+        })
     });
     rows.collect()
 }

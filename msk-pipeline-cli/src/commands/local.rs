@@ -38,7 +38,8 @@ pub(super) async fn run(
     match command {
         LocalCommand::Inventory => {
             let rows = if begun {
-                let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
+                let local =
+                    LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
                 local.inventory().map_err(|e| Failure::local(&e))?
             } else {
                 // Looking at it must not begin it.
@@ -49,7 +50,8 @@ pub(super) async fn run(
         LocalCommand::Reset => {
             let mut leases = hold_states(settings, &place.account, &place.region).await?;
             if begun {
-                let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
+                let local =
+                    LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
                 local.reset().map_err(|e| Failure::local(&e))?;
             }
             let mut forgotten = Vec::new();
@@ -81,7 +83,7 @@ pub(super) async fn run(
             let scale = local.scale().map_err(|e| Failure::local(&e))?;
             let server = local.serve(*port).await.map_err(|e| Failure::local(&e))?;
             let url = server.url();
-            let interrupt = Interrupt::listen(printer, "local", local_command(settings, "local serve"));
+            let interrupt = Interrupt::listen(printer, "local", settings.local_command("serve"));
             if printer.json {
                 printer.data_json(&json!({ "version": 1, "simulated": true, "endpoint": url, "time_scale": scale }));
             } else {
@@ -101,7 +103,7 @@ pub(super) async fn run(
 
 /// A command on the embedded AWS, whether or not `--local` was given to this one.
 fn local_command(settings: &Settings, verb: &str) -> String {
-    if settings.local || verb.starts_with("local") {
+    if settings.local {
         settings.command(verb)
     } else {
         settings.command(&format!("--local {verb}"))
@@ -124,7 +126,7 @@ fn inventory(printer: &Printer, title: &str, rows: &[Row]) {
         printer.data(format!("{kind:kinds$}  {:ids$}  {}  {SIMULATED}", row.id, row.state));
     }
     if rows.is_empty() {
-        printer.say(format!("Nothing but its network exists in the {title}."));
+        printer.tell(&format!("Nothing but its network exists in the {title}."));
     }
 }
 

@@ -40,9 +40,8 @@ pub(super) async fn run(
         outputs.get(address)?.get(output)
     });
     match found {
-        None => Err(Failure::new(Exit::Invalid, format!("there is no output `{name}`")).help(
-            format!("list them with `{}`", settings.command("output")),
-        )),
+        None => Err(Failure::new(Exit::Invalid, format!("there is no output `{name}`"))
+            .help(format!("list them with `{}`", settings.command("output")))),
         Some(value) if printer.json => {
             printer.data_json(value);
             Ok(Exit::Done)

@@ -51,8 +51,7 @@ pub(super) async fn run(
             "problems": problems_json(&prepared.expanded.problems, &prepared.declaration.source),
         }));
     } else {
-        let notices =
-            if verb == Verb::Apply { prepared.expanded.notices.as_slice() } else { &[] };
+        let notices = if verb == Verb::Apply { prepared.expanded.notices.as_slice() } else { &[] };
         let view = View {
             paint: printer.out,
             width: printer.width(),

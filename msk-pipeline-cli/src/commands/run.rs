@@ -206,7 +206,9 @@ impl<'a> Run<'a> {
         let list = |addresses: &[msk_pipeline_core::Address]| {
             addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         };
-        printer.say("");
+        if *summary != RunSummary::default() {
+            printer.say("");
+        }
         if !summary.interrupted.is_empty() {
             let going: Vec<_> =
                 summary.interrupted.iter().filter_map(|(a, g)| Some((a, g.as_ref()?))).collect();
@@ -228,14 +230,25 @@ impl<'a> Run<'a> {
         if !summary.failed.is_empty() {
             say(p.red(format!("{} failed: {}", summary.failed.len(), list(&summary.failed))));
             if !summary.skipped.is_empty() {
-                say(format!("{} skipped because of that: {}", summary.skipped.len(), list(&summary.skipped)));
+                say(format!(
+                    "{} skipped because of that: {}",
+                    summary.skipped.len(),
+                    list(&summary.skipped)
+                ));
             }
         }
         if !summary.declined.is_empty() {
-            say(p.yellow(format!("Declined, with what depends on it: stage {}", summary.declined.join(", "))));
+            say(p.yellow(format!(
+                "Declined, with what depends on it: stage {}",
+                summary.declined.join(", ")
+            )));
         }
         if !summary.open.is_empty() {
-            say(p.yellow(format!("Nothing was changed: the gate of stage {} is open.", summary.open.join(", "))));
+            let stages = summary.open.join(", ");
+            say(p.yellow(match summary.open.len() {
+                1 => format!("Nothing was changed: the gate of stage {stages} is open."),
+                _ => format!("Nothing was changed: the gates of stages {stages} are open."),
+            }));
         }
         let parts: Vec<String> = [
             (summary.created, "created"),
@@ -247,7 +260,8 @@ impl<'a> Run<'a> {
         .map(|(n, word)| format!("{n} {word}"))
         .collect();
         if !parts.is_empty() {
-            let time = span_here(Duration::from_millis(summary.elapsed_ms), self.prepared.target.scale);
+            let time =
+                span_here(Duration::from_millis(summary.elapsed_ms), self.prepared.target.scale);
             let text = format!("{} in {time}.{}", parts.join(", "), self.mark());
             say(if exit == Exit::Done { p.green(p.bold(format!("Done: {text}"))) } else { text });
         }
@@ -267,7 +281,7 @@ impl<'a> Run<'a> {
                 format!("Next: endpoints and ids with {}", self.settings.command("output"))
             }
             Exit::Done if self.settings.local => {
-                format!("Next: see what is left with {}", self.settings.command("local inventory"))
+                format!("Next: see what is left with {}", self.settings.local_command("inventory"))
             }
             Exit::Done => format!("Next: {} brings it up again", self.settings.command("apply")),
             Exit::Gate if !summary.open.is_empty() => {

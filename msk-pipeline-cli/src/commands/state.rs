@@ -62,7 +62,8 @@ pub(super) async fn run(
                 return Err(Failure::new(Exit::Invalid, message)
                     .help(format!("list addresses with `{}`", settings.command("state list"))));
             };
-            let value = json!({ "address": address, "simulated": settings.local, "record": record });
+            let value =
+                json!({ "address": address, "simulated": settings.local, "record": record });
             if printer.json {
                 printer.data_json(&value);
             } else {

@@ -15,10 +15,7 @@ use crate::printer::{Printer, tame};
 use crate::report::words::SIMULATED;
 use crate::settings::Settings;
 
-pub(super) async fn run(
-    settings: &Arc<Settings>,
-    printer: &Arc<Printer>,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Result<Exit, Failure> {
     let again = settings.command("status");
     let interrupt = Interrupt::listen(printer, "status", again.clone());
     let prepared = interrupt.or(Prepared::new(settings, printer, "Looking at")).await?;
@@ -118,7 +115,9 @@ fn show(settings: &Settings, printer: &Printer, state: &State, plan: &Plan, loca
     let next = match (&state.run, plan.has_changes() || !plan.refusals.is_empty()) {
         (Some(run), _) => format!("Next: this continues: {}", settings.command(&run.verb)),
         (None, true) => format!("Next: every call with {}", settings.command("plan")),
-        (None, false) => format!("Nothing to do. Endpoints and ids: {}", settings.command("output")),
+        (None, false) => {
+            format!("Nothing to do. Endpoints and ids: {}", settings.command("output"))
+        }
     };
     printer.say(next);
 }

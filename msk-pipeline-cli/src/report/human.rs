@@ -1,6 +1,6 @@
 //! A run's events for people: a compact live view on a terminal, plain lines with the time elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ struct Inner {
     /// The nonce of a plan that was shown already.
     shown: Option<String>,
     running: BTreeMap<Address, Running>,
+    /// What was told of each address, where lines stay: nothing is said twice.
+    told: BTreeSet<(Address, String)>,
     left: usize,
     over: usize,
     last_line: Instant,
@@ -58,6 +60,7 @@ impl Human {
             inner: Mutex::new(Inner {
                 shown: None,
                 running: BTreeMap::new(),
+                told: BTreeSet::new(),
                 left: 0,
                 over: 0,
                 last_line: Instant::now(),
@@ -141,11 +144,8 @@ impl Human {
             })
             .collect();
         let waiting = inner.left.saturating_sub(inner.over + inner.running.len());
-        let status = format!(
-            "  {} done, {} under way, {waiting} to come",
-            inner.over,
-            inner.running.len()
-        );
+        let status =
+            format!("  {} done, {} under way, {waiting} to come", inner.over, inner.running.len());
         lines.push(p.dim(cut(&status, width)));
         lines
     }
@@ -164,13 +164,27 @@ impl Human {
         self.printer.say(wrap(&format!("{time}{text}"), self.printer.width(), indent));
     }
 
+    /// A line about a resource, where there is no live view; a call that is tried again is no news.
+    fn news(&self, address: &Address, text: &str) {
+        let news = self.inner().told.insert((address.clone(), text.to_owned()));
+        if news || self.printer.verbose > 0 {
+            self.line(&format!("{address}: {text}"));
+        }
+    }
+
     fn update(&self, address: &Address, doing: String) {
         if let Some(running) = self.inner().running.get_mut(address) {
             running.doing = doing;
         }
     }
 
-    fn finished(&self, address: &Address, action: Action, outcome: &StepOutcome, elapsed: Duration) {
+    fn finished(
+        &self,
+        address: &Address,
+        action: Action,
+        outcome: &StepOutcome,
+        elapsed: Duration,
+    ) {
         let p = self.printer.err;
         {
             let mut inner = self.inner();
@@ -225,7 +239,9 @@ impl EventSink for Human {
         let p = self.printer.err;
         match event {
             RunEvent::Settling { address, op } => {
-                self.line(&format!("{address}: an earlier run sent {op}; looking for what became of it"));
+                self.line(&format!(
+                    "{address}: an earlier run sent {op}; looking for what became of it"
+                ));
             }
             RunEvent::Settled { address, found, .. } => {
                 self.line(&format!("{address}: {}{}", tame(&found), self.mark()));
@@ -255,7 +271,7 @@ impl EventSink for Human {
                         Verdict::None => String::new(),
                         _ => format!("  data: {}", tame(&data.to_string())),
                     };
-                    self.line(&format!("{address}: {op}{data}"));
+                    self.news(&address, &format!("{op}{data}"));
                 }
             }
             RunEvent::CallFinished { address, error: Some(error), retry: true, .. } => {
@@ -273,7 +289,7 @@ impl EventSink for Human {
                     } else {
                         format!(" (usually {})", span(condition.usual))
                     };
-                    self.line(&format!("{address}: {text}{usual}{}", self.mark()));
+                    self.news(&address, &format!("{text}{usual}{}", self.mark()));
                 }
                 let mut inner = self.inner();
                 if let Some(running) = inner.running.get_mut(&address) {

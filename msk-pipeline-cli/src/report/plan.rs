@@ -39,7 +39,7 @@ impl View<'_> {
             Verb::Destroy => "Plan to destroy",
         };
         let title = format!("{verb} {} ({})", plan.pipeline, place(plan, self.simulated));
-        out.push(self.paint.bold(title));
+        out.push(self.paint.bold(wrap(&title, self.width, 2)));
         let replaced: BTreeSet<&str> = {
             let of = |action: Action| {
                 let steps = plan.steps.iter().filter(move |s| s.action == action);
@@ -118,7 +118,7 @@ impl View<'_> {
         if let Some(condition) = &call.only_if {
             head += &format!(", only if {}", tame(condition.trim_start_matches("if ")));
         }
-        out.push(format!("      {}", self.paint.cyan(head)));
+        self.line(6, &self.paint.cyan(head), out);
         let widest = call.fields.iter().map(|f| f.field.chars().count()).max().unwrap_or(0).min(28);
         for field in &call.fields {
             self.field(field, call.effect, widest, out);
@@ -146,7 +146,7 @@ impl View<'_> {
             (None, None) => String::new(),
         };
         let line = format!("        {name:widest$}  {text}");
-        out.push(wrap_value(&line, self.width, 10 + widest));
+        out.push(wrap(&line, self.width, 10 + widest));
     }
 
     /// A value; a long one is cut unless more was asked for.
@@ -162,7 +162,8 @@ impl View<'_> {
 
     /// The lines by which two texts differ.
     fn lines(&self, from: &str, to: &str, out: &mut Vec<String>) {
-        let (old, new): (BTreeSet<&str>, BTreeSet<&str>) = (from.lines().collect(), to.lines().collect());
+        let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
+            (from.lines().collect(), to.lines().collect());
         for line in from.lines().filter(|l| !new.contains(l)) {
             out.push(format!("          {}", self.paint.red(format!("- {}", tame(line)))));
         }
@@ -195,7 +196,8 @@ impl View<'_> {
         out.push(String::new());
         out.push(self.paint.red(self.paint.bold("This can't be carried out:")));
         for refusal in &plan.refusals {
-            let text = format!("x {}: {}", self.paint.bold(&refusal.address), tame(&refusal.because));
+            let text =
+                format!("x {}: {}", self.paint.bold(&refusal.address), tame(&refusal.because));
             self.line(2, &text, out);
             if !refusal.help.is_empty() {
                 self.line(4, &format!("help: {}", tame(&refusal.help)), out);
@@ -240,14 +242,21 @@ impl View<'_> {
                 Verb::Destroy if plan.steps.is_empty() => {
                     "No changes: nothing is recorded, so there is nothing to destroy.".into()
                 }
+                Verb::Destroy => format!(
+                    "Nothing to delete: {} in the state exists no more and would be forgotten.",
+                    count(recorded, "resource")
+                ),
                 _ if recorded > 0 => format!(
                     "No changes: AWS is as declared; {} would be noted in the state.",
                     count(recorded, "resource")
                 ),
-                _ => format!("No changes: {} as declared.", match as_declared {
-                    1 => "1 resource is".into(),
-                    n => format!("all {n} resources are"),
-                }),
+                _ => format!(
+                    "No changes: {} as declared.",
+                    match as_declared {
+                        1 => "1 resource is".into(),
+                        n => format!("all {n} resources are"),
+                    }
+                ),
             };
             return format!("{}{mark}", self.paint.green(self.paint.bold(text)));
         }
@@ -280,19 +289,6 @@ impl View<'_> {
         let title = self.paint.bold(format!("Plan: {}{unchanged}.", parts.join(", ")));
         wrap(&format!("{title}{time}{mark}"), self.width, 2)
     }
-}
-
-/// Breaks a line at spaces; a value without spaces stays whole, to be copied.
-fn wrap_value(line: &str, width: usize, indent: usize) -> String {
-    let lead = line.len() - line.trim_start().len();
-    let gap = line[lead..].find("  ").map_or(lead, |at| {
-        let rest = &line[lead + at..];
-        lead + at + (rest.len() - rest.trim_start().len())
-    });
-    let (head, rest) = line.split_at(gap);
-    let indent = indent.max(lead + 2);
-    let body = wrap(&format!("{}{rest}", "\u{1}".repeat(head.chars().count())), width, indent);
-    format!("{head}{}", body.trim_start_matches('\u{1}'))
 }
 
 /// The stages of the steps that `shown` picks, in the order in which they come up.
