@@ -143,6 +143,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A part of a request that the SDK checks before it is sent.
+pub(crate) fn built<T>(
+    operation: &'static str,
+    part: Result<T, aws_smithy_types::error::operation::BuildError>,
+) -> Result<T, CallError> {
+    part.map_err(|error| CallError::new(Class::Invalid, operation, chain(&error)))
+}
+
 /// `Ok(None)` for an object that does not exist.
 pub(crate) fn absent<T>(result: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match result {

@@ -6,7 +6,7 @@
 mod error;
 mod tags;
 
-//X pub mod components;
+pub mod components;
 pub mod kinds;
 pub mod session;
 

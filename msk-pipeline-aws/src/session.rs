@@ -140,6 +140,11 @@ impl Session {
         }
     }
 
+    /// The region that the clients reach.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
     /// Asks AWS whose account this is (STS `GetCallerIdentity`, which needs no permission): the first call of every run.
     pub async fn pin(&self) -> Result<Pin, CallError> {
         const OP: &str = "sts:GetCallerIdentity";

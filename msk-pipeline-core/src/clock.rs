@@ -45,8 +45,8 @@ impl fmt::Display for Timestamp {
         let day = doy - (153 * mp + 2) / 5 + 1;
         let month = if mp < 10 { mp + 3 } else { mp - 9 };
         let year = yoe + era * 400 + u64::from(month <= 2);
-        let (h, m, s) = (rest / 3600, rest / 60 % 60, rest % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
     async fn a_scaled_clock_passes_its_own_time() {
         let clock = ScaledClock::new(Timestamp(0), 60.0);
         let real = tokio::time::Instant::now();
-        clock.sleep(Duration::from_secs(60)).await;
+        clock.sleep(Duration::from_mins(1)).await;
         assert_eq!(real.elapsed(), Duration::from_secs(1));
         assert_eq!(clock.wall(), Timestamp(60_000));
     }

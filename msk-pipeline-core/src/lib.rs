@@ -8,6 +8,8 @@
 //! 5. `run`: carry the plan out, journaled, resumable;
 //! 6. `state`: what outlives the process.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
+
 pub mod address;
 pub mod clock;
 pub mod dsl;
@@ -17,6 +19,8 @@ pub mod kind;
 pub mod plan;
 pub mod run;
 pub mod state;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 
 pub use address::Address;
 pub use clock::{Clock, RealClock, ScaledClock, Timestamp};

@@ -2,22 +2,73 @@
 
 use msk_pipeline_core::kind::Registry;
 
+use crate::Artifacts;
 use crate::session::Session;
 
-//X pub mod log_group;
-//X pub mod msk_cluster;
-//X pub mod msk_configuration;
-//X pub mod network;
+pub mod aurora_cluster;
+pub mod aurora_instance;
+pub mod db_cluster_lookup;
+pub mod db_cluster_parameter_group;
+pub mod db_parameter_group;
+pub mod db_subnet_group;
+pub mod iam_role;
+pub mod kafka_topic;
+pub mod log_group;
+pub mod msk_cluster;
+pub mod msk_configuration;
+pub mod network;
+pub mod parameter_group;
+pub mod rds;
+pub mod s3_bucket;
+pub mod s3_object;
+pub mod secret;
 pub mod security_group;
-//X pub mod security_group_rules;
+pub mod security_group_rules;
+pub mod vpc_endpoint;
 
-/// Every kind there is.
-pub fn registry(session: &Session) -> Registry {
+#[cfg(test)]
+pub(crate) mod case_testing;
+#[cfg(test)]
+mod emulated;
+#[cfg(test)]
+pub(crate) mod testing;
+
+/// Every kind there is. What is uploaded is found in `artifacts`.
+pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
     Registry::default()
-        //X .with(network::Network::new(session))
+        .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
-    //X .with(security_group_rules::SecurityGroupRules::new(session))
-    //X .with(log_group::LogGroup::new(session))
-    //X .with(msk_configuration::MskConfiguration::new(session))
-    //X .with(msk_cluster::MskCluster::new(session))
+        .with(security_group_rules::SecurityGroupRules::new(session))
+        .with(vpc_endpoint::VpcEndpoint::new(session))
+        .with(log_group::LogGroup::new(session))
+        .with(iam_role::IamRole::new(session))
+        .with(s3_bucket::S3Bucket::new(session))
+        .with(s3_object::S3Object::new(session, artifacts))
+        .with(secret::Secret::new(session))
+        .with(db_subnet_group::DbSubnetGroup::new(session))
+        .with(db_cluster_parameter_group::DbClusterParameterGroup::new(session))
+        .with(db_parameter_group::DbParameterGroup::new(session))
+        .with(aurora_cluster::AuroraCluster::new(session))
+        .with(aurora_instance::AuroraInstance::new(session))
+        .with(db_cluster_lookup::DbClusterLookup::new(session))
+        .with(msk_configuration::MskConfiguration::new(session))
+        .with(msk_cluster::MskCluster::new(session))
+        .with(kafka_topic::KafkaTopic::new(session))
+}
+
+/// The partition that a region is in.
+pub(crate) fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+/// The first twelve digits of a SHA-256, for names and revisions.
+fn short_hash(text: &str) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(text.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect()
 }

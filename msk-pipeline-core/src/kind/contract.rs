@@ -65,7 +65,7 @@ pub trait Kind: Send + Sync + 'static {
 
     /// How long after a create, or another accepted call, reads may still show the past.
     fn visibility() -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Looks at the object.
@@ -218,10 +218,10 @@ pub struct Pursuit<C> {
 /// What state says about an object.
 #[derive(Debug, Clone)]
 pub struct Recorded<P, O> {
-    /// The props that it was last converged to, resolved.
+    /// The props that it was last converged to, resolved; for one that was never ready, those that it is being made with.
     pub props: P,
-    /// Its outputs then.
-    pub outputs: O,
+    /// Its outputs then; `None` if it was never ready, which a kind is told of only where it is to be deleted.
+    pub outputs: Option<O>,
 }
 
 /// What to look for.
@@ -353,6 +353,9 @@ pub struct Proposed<C> {
     /// Made only if this holds, which is known only then: `if protection is on`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_if: Option<String>,
+    /// Does a part of the work each time: asked for again after it was accepted, it is sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
     /// What it was decided on.
     #[serde(default)]
     pub guard: Guard,
@@ -370,6 +373,7 @@ impl<C> Proposed<C> {
             may_change: Vec::new(),
             usual_secs: 0,
             only_if: None,
+            repeats: false,
             guard: Guard::default(),
         }
     }
@@ -406,6 +410,14 @@ impl<C> Proposed<C> {
     #[must_use]
     pub fn only_if(mut self, condition: impl Into<String>) -> Self {
         self.only_if = Some(condition.into());
+        self
+    }
+
+    /// Says that each time it does a part of the work: deleting a thousand of many objects. Without this, a call that is asked for
+    /// again after it was accepted is taken for one whose effect is not visible yet.
+    #[must_use]
+    pub fn repeats(mut self) -> Self {
+        self.repeats = true;
         self
     }
 

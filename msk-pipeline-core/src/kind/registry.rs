@@ -86,7 +86,13 @@ fn recorded<K: Kind>(was: Option<&(Value, Value)>) -> Option<Recorded<K::Props, 
     // What an older version of the kind recorded and this one can't read is treated as not recorded: observation decides.
     Some(Recorded {
         props: read::<K, _>("props", props).ok()?,
-        outputs: read::<K, _>("outputs", outputs).ok()?,
+        outputs: match outputs {
+            Value::Null => None,
+            Value::Object(map) if map.is_empty() => read::<K, _>("outputs", outputs)
+                .or_else(|_| read::<K, _>("outputs", &Value::Null))
+                .ok(),
+            outputs => read::<K, _>("outputs", outputs).ok(),
+        },
     })
 }
 
@@ -115,6 +121,7 @@ fn proposals<K: Kind>(list: Vec<Proposed<K::Call>>) -> Result<Vec<ErasedProposed
                 may_change: p.may_change,
                 usual_secs: p.usual_secs,
                 only_if: p.only_if,
+                repeats: p.repeats,
                 guard: p.guard,
             })
         })
@@ -168,7 +175,13 @@ impl<K: Kind> ErasedKind for K {
             mark: case.mark.clone(),
         };
         Ok(match Kind::calls(self, &case) {
-            Next::Converged(outputs) => Next::Converged(write::<K, _>("outputs", &outputs)?),
+            // Null is how state says that an object was never ready: a kind without outputs has an empty map of them.
+            Next::Converged(outputs) => {
+                Next::Converged(match write::<K, _>("outputs", &outputs)? {
+                    Value::Null => Value::Object(serde_json::Map::default()),
+                    outputs => outputs,
+                })
+            }
             Next::Gone => Next::Gone,
             Next::Calls(list) => Next::Calls(proposals::<K>(list)?),
             Next::Wait { condition, then } => Next::Wait { condition, then: proposals::<K>(then)? },

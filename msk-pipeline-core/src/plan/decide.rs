@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::observe::{Reader, in_window};
+use super::observe::{READS, Reader, in_window};
 use super::step::{Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::address::Address;
 use crate::clock::Clock;
@@ -33,9 +33,6 @@ pub struct Options<'a> {
     /// The lineage of the state, or the one that a state that does not exist yet will have.
     pub lineage: String,
 }
-
-/// How many objects are looked at at once.
-const READS: usize = 16;
 
 /// Observes every object and lists the calls that lead from there to the graph, or for a destroy to nothing.
 ///
@@ -126,6 +123,20 @@ struct Planner<'a> {
     known: BTreeMap<Address, Value>,
 }
 
+/// Why nothing can be decided on an observation.
+enum Obstacle {
+    /// The object is somebody else's.
+    Foreign(String),
+    /// The kind can't read it. That is no proof of anything.
+    Kind(CallError),
+}
+
+impl From<CallError> for Obstacle {
+    fn from(error: CallError) -> Self {
+        Obstacle::Kind(error)
+    }
+}
+
 /// One object to look at.
 struct Look {
     kind: Arc<dyn ErasedKind>,
@@ -197,7 +208,7 @@ impl Planner<'_> {
         let record = self.state.records.get(address).cloned().unwrap_or_default();
         let incumbent =
             self.incumbent(resource, kind, &look.target.props).map(|(d, o)| (d, o.clone()));
-        let restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
+        let mut restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
         let incumbent = incumbent.map(|(_, object)| object);
         // A current object of another name has to make way, now or last.
         let displaced = record
@@ -211,9 +222,9 @@ impl Planner<'_> {
             because = Some(format!("replaces `{}`", old.name));
             if kind.succession() == Succession::CreateFirst && old.kind == resource.kind {
                 deposes = Some(old.generation);
-                self.remove_object(address, old, Role::Remove, None).await;
+                self.remove_object(address, old, Role::Remove).await;
             } else {
-                made_room = self.remove_object(address, old, Role::MakeRoom, None).await;
+                made_room = self.remove_object(address, old, Role::MakeRoom).await;
             }
         }
 
@@ -225,12 +236,14 @@ impl Planner<'_> {
             mark: self.mark(address),
         };
         let mut generation = incumbent.as_ref().map_or(record.newest() + 1, |o| o.generation);
-        let mut next = match self.next(kind, address, &case) {
+        let mut next = match self.next(kind, &case) {
             Ok(next) => next,
-            Err(refusal) => {
-                self.refusals.push(refusal);
-                return;
+            Err(Obstacle::Foreign(problem)) => {
+                let help =
+                    "give it another name, remove that object, or declare it with `existing`";
+                return self.refuse(address, problem, help);
             }
+            Err(Obstacle::Kind(error)) => return self.refuse(address, error.to_string(), ""),
         };
         if let Next::Failed { cause, .. } = &next {
             // An earlier attempt failed. It is told, and then tried again as if it had not been begun.
@@ -241,12 +254,22 @@ impl Planner<'_> {
                 Err(error) => return self.refuse(address, error.to_string(), ""),
             };
         }
+        if let Next::Calls(then) | Next::Wait { then, .. } = &next
+            && then.first().is_some_and(|call| call.effect == Effect::Create)
+            && incumbent.as_ref().is_some_and(Object::is_going)
+        {
+            // An earlier run began to delete it to make room. What comes after it is the object that was approved then.
+            let because = "its deletion has begun".into();
+            next = Next::Replace { because, effect: DataEffect::NONE };
+        }
         if let Next::Replace { because: reason, effect } = next {
-            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look));
-            let old = Object { outputs: old.outputs.clone(), ..old };
+            let unused = record.newest() + 1;
+            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look, unused));
             let effect = Some(effect);
             made_room = self.remove_seen(address, &old, case.seen.take(), Role::MakeRoom, effect);
             because = Some(reason);
+            // What was deposed and is deleted now can't become the current one again.
+            restores = false;
             generation = record.newest().max(old.generation) + 1;
             case.was = None;
             case.pursuit = None;
@@ -321,7 +344,7 @@ impl Planner<'_> {
         self.drafts.push(Draft { step, role: Role::Converge });
         let spared: BTreeSet<u64> = incumbent.iter().map(|o| o.generation).chain(deposes).collect();
         for old in record.deposed.iter().filter(|o| !spared.contains(&o.generation)) {
-            self.remove_object(address, old, Role::Remove, None).await;
+            self.remove_object(address, old, Role::Remove).await;
         }
     }
 
@@ -352,23 +375,8 @@ impl Planner<'_> {
     }
 
     /// Whose the object is, then what comes next.
-    fn next(
-        &self,
-        kind: &dyn ErasedKind,
-        address: &Address,
-        case: &ErasedCase,
-    ) -> Result<ErasedNext, Refusal> {
-        let refusal = |because: String, help: &str| Refusal {
-            address: address.clone(),
-            because,
-            help: help.to_owned(),
-        };
-        let mark = case
-            .seen
-            .as_ref()
-            .map(|seen| kind.mark(seen))
-            .transpose()
-            .map_err(|e| refusal(e.to_string(), ""))?;
+    fn next(&self, kind: &dyn ErasedKind, case: &ErasedCase) -> Result<ErasedNext, Obstacle> {
+        let mark = case.seen.as_ref().map(|seen| kind.mark(seen)).transpose()?;
         if in_window(kind, case.pursuit.as_ref(), mark.as_ref(), self.clock.wall()) {
             let blank = ErasedCase { seen: None, ..case.clone() };
             let then = match kind.calls(&blank) {
@@ -383,12 +391,9 @@ impl Planner<'_> {
             return Ok(Next::Wait { condition, then });
         }
         if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage)) {
-            return Err(refusal(
-                problem,
-                "give it another name, remove that object, or declare it with `existing`",
-            ));
+            return Err(Obstacle::Foreign(problem));
         }
-        kind.calls(case).map_err(|error| refusal(error.to_string(), ""))
+        Ok(kind.calls(case)?)
     }
 
     fn mark(&self, address: &Address) -> Mark {
@@ -409,24 +414,18 @@ impl Planner<'_> {
                     .chain(&r.deposed)
                     .any(|o| self.options.stages.contains(&o.stage))
         };
-        let mut doomed: BTreeSet<&Address> =
-            records.iter().filter(|(_, r)| wanted(r)).map(|(a, _)| a).collect();
-        loop {
-            let more: Vec<_> = records
-                .iter()
-                .filter(|(a, r)| {
-                    !doomed.contains(a)
-                        && r.current
-                            .iter()
-                            .chain(&r.deposed)
-                            .any(|o| o.deps.iter().any(|d| doomed.contains(d)))
-                })
-                .map(|(a, _)| a)
-                .collect();
-            if more.is_empty() {
-                break;
+        let mut users: BTreeMap<&Address, Vec<&Address>> = BTreeMap::new();
+        for (address, record) in records {
+            for dep in record.current.iter().chain(&record.deposed).flat_map(|o| &o.deps) {
+                users.entry(dep).or_default().push(address);
             }
-            doomed.extend(more);
+        }
+        let mut next: Vec<&Address> =
+            records.iter().filter(|(_, r)| wanted(r)).map(|(a, _)| a).collect();
+        let mut doomed: BTreeSet<&Address> = next.iter().copied().collect();
+        while let Some(address) = next.pop() {
+            let more = users.get(address).into_iter().flatten();
+            next.extend(more.filter(|user| doomed.insert(user)));
         }
         doomed.into_iter().cloned().collect()
     }
@@ -435,6 +434,7 @@ impl Planner<'_> {
     async fn remove(&mut self, addresses: &[Address], graph: Option<&Graph>) {
         let state = self.state;
         let known = state.outputs();
+        let (mut objects, mut looks) = (Vec::new(), Vec::new());
         for address in addresses {
             let Some(record) = state.records.get(address) else { continue };
             for object in record.current.iter().chain(&record.deposed) {
@@ -443,22 +443,36 @@ impl Planner<'_> {
                     .filter(|r| r.kind == object.kind)
                     .map(|r| resolve(&r.props, &known))
                     .filter(|props| references(props).is_empty());
-                self.remove_object(address, object, Role::Remove, wish).await;
+                if let Some((object, look)) = self.look_back(address, object, wish) {
+                    objects.push((address, object));
+                    looks.push(Some(look));
+                }
+            }
+        }
+        let seen = self.observe_all(&looks).await;
+        for ((address, object), seen) in objects.into_iter().zip(seen) {
+            match seen {
+                Ok(seen) => {
+                    self.remove_seen(address, &object, seen, Role::Remove, None);
+                }
+                Err(error) => {
+                    self.errors.push(PlanError::Observe { address: address.clone(), error });
+                }
             }
         }
     }
 
-    async fn remove_object(
+    /// A recorded object with the props that decide how it is deleted, and how to look at it.
+    fn look_back(
         &mut self,
         address: &Address,
         object: &Object,
-        role: Role,
         wish: Option<Value>,
-    ) -> bool {
+    ) -> Option<(Object, Look)> {
         let Some(kind) = self.registry.get(&object.kind).cloned() else {
             let (address, kind) = (address.clone(), object.kind.clone());
             self.errors.push(PlanError::UnknownKind { address, kind });
-            return false;
+            return None;
         };
         let mut object = object.clone();
         if let Some(wish) = wish.filter(|w| kind.name(w).is_ok_and(|n| n == object.name)) {
@@ -466,7 +480,12 @@ impl Planner<'_> {
         }
         let (was, pursuit) = remembered(&object);
         let target = ErasedTarget { props: object.props.clone(), was, pursuit };
-        match self.reader.observe(&kind, &target).await {
+        Some((object, Look { kind, target }))
+    }
+
+    async fn remove_object(&mut self, address: &Address, object: &Object, role: Role) -> bool {
+        let Some((object, look)) = self.look_back(address, object, None) else { return false };
+        match self.reader.observe(&look.kind, &look.target).await {
             Ok(seen) => self.remove_seen(address, &object, seen, role, None),
             Err(error) => {
                 self.errors.push(PlanError::Observe { address: address.clone(), error });
@@ -488,18 +507,28 @@ impl Planner<'_> {
         let (was, pursuit) = remembered(object);
         let was = was.or_else(|| Some((object.props.clone(), Value::Null)));
         let mut case = ErasedCase { want: None, seen, was, pursuit, mark: self.mark(address) };
-        let mut next = match self.next(kind.as_ref(), address, &case) {
+        let mut because = None;
+        let mut next = match self.next(kind.as_ref(), &case) {
             Ok(next) => next,
             // An object of that name which is not ours: ours does not exist (any more).
-            Err(_) if case.seen.is_some() => Next::Gone,
-            Err(refusal) => {
-                self.refusals.push(refusal);
+            Err(Obstacle::Foreign(problem)) => {
+                because = Some(format!("it is forgotten, not deleted: {problem}"));
+                Next::Gone
+            }
+            Err(Obstacle::Kind(error)) => {
+                self.refuse(address, error.to_string(), "");
                 return false;
             }
         };
         if let Next::Failed { .. } = next {
             case.pursuit = None;
-            next = kind.calls(&case).unwrap_or(Next::Gone);
+            next = match kind.calls(&case) {
+                Ok(next) => next,
+                Err(error) => {
+                    self.refuse(address, error.to_string(), "");
+                    return false;
+                }
+            };
         }
         let mut step = Step {
             address: address.clone(),
@@ -509,7 +538,7 @@ impl Planner<'_> {
             name: object.name.clone(),
             action: Action::Delete,
             calls: Vec::new(),
-            because: None,
+            because,
             in_flight: None,
             after: Vec::new(),
             props: object.props.clone(),
@@ -553,9 +582,9 @@ fn remembered(object: &Object) -> (Option<(Value, Value)>, Option<Pursuit<Value>
 }
 
 /// An object that exists, is ours by its mark, and is missing in state.
-fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look) -> Object {
+fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation: u64) -> Object {
     Object {
-        generation: 1,
+        generation,
         kind: resource.kind.clone(),
         version: kind.version(),
         stage: resource.stage.clone(),
@@ -624,8 +653,9 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
         }
     }
     let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
-    // Waits that only keep an object alive while others still use it; given up where they would close a circle.
+    // Waits that only keep an object alive while others still use it; given up, these before those, where they close a circle.
     let mut courtesy: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
+    let mut firm: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
     for (n, draft) in drafts.iter().enumerate() {
         let address = &draft.step.address;
         match draft.role {
@@ -648,42 +678,49 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
                     {
                         courtesy[n].extend(converge.get(user));
                     }
-                    after[n].extend(users);
+                    for d in users {
+                        // What is deleted last of all waits for its successor, which may wait for this very deletion.
+                        let last = drafts[d].role == Role::Remove && converge.contains_key(user);
+                        let waits = if last { &mut courtesy[n] } else { &mut firm[n] };
+                        waits.insert(d);
+                    }
                 }
                 if draft.role == Role::Remove {
                     after[n].extend(converge.get(address));
                 }
             }
         }
-        after[n].remove(&n);
     }
     drop((converge, deletes, needed_by));
 
     // Sort, smallest index first.
-    for (hard, soft) in after.iter_mut().zip(&mut courtesy) {
-        soft.retain(|s| !hard.contains(s));
-        hard.extend(soft.iter());
+    for (hard, soft) in after.iter_mut().zip(courtesy.iter().zip(&firm)) {
+        hard.extend(soft.0.iter().chain(soft.1).copied());
+    }
+    for (n, before) in after.iter_mut().enumerate() {
+        before.remove(&n);
     }
     let mut waits: Vec<usize> = after.iter().map(BTreeSet::len).collect();
     let mut unblocks: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];
     for (n, before) in after.iter().enumerate() {
-        before.iter().for_each(|&b| unblocks[b].push(n));
+        for &b in before {
+            unblocks[b].push(n);
+        }
     }
     let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&n| waits[n] == 0).collect();
     let mut sorted = Vec::with_capacity(drafts.len());
     let mut place = vec![usize::MAX; drafts.len()];
     loop {
         if ready.is_empty() {
-            let stuck =
-                (0..drafts.len()).find(|&n| place[n] == usize::MAX && !courtesy[n].is_empty());
-            let Some(n) = stuck else { break };
-            for soft in std::mem::take(&mut courtesy[n]) {
-                after[n].remove(&soft);
-                if place[soft] == usize::MAX {
-                    unblocks[soft].retain(|&m| m != n);
-                    waits[n] -= 1;
-                }
-            }
+            let closing = |soft: &[BTreeSet<usize>]| {
+                let open = (0..soft.len()).filter(|&n| place[n] == usize::MAX);
+                let mut edges = open.flat_map(|n| soft[n].iter().map(move |&s| (n, s)));
+                edges.find(|&(n, s)| after[n].contains(&s) && waits_for(s, n, &after, &place))
+            };
+            let Some((n, soft)) = closing(&courtesy).or_else(|| closing(&firm)) else { break };
+            after[n].remove(&soft);
+            unblocks[soft].retain(|&m| m != n);
+            waits[n] -= 1;
             if waits[n] == 0 {
                 ready.insert(n);
             }
@@ -710,4 +747,17 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
             Some(step)
         })
         .collect()
+}
+
+/// True if `step` can't be placed before `other` is, directly or not.
+fn waits_for(step: usize, other: usize, after: &[BTreeSet<usize>], place: &[usize]) -> bool {
+    let mut known = BTreeSet::from([step]);
+    let mut next = vec![step];
+    while let Some(n) = next.pop() {
+        if n == other {
+            return true;
+        }
+        next.extend(after[n].iter().filter(|&&b| place[b] == usize::MAX && known.insert(b)));
+    }
+    false
 }

@@ -8,4 +8,4 @@ pub use decide::{Options, plan};
 pub use step::{Action, Plan, PlanError, Refusal, Step, Verb};
 
 pub(crate) use decide::foreign;
-pub(crate) use observe::{Reader, backoff, in_window};
+pub(crate) use observe::{READS, Reader, backoff, in_window};

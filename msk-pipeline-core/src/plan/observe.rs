@@ -10,6 +10,9 @@ use crate::run::Cancel;
 
 use serde_json::Value;
 
+/// How many objects are looked at at once.
+pub(crate) const READS: usize = 16;
+
 /// Looks at objects.
 pub(crate) struct Reader<'a> {
     pub(crate) clock: &'a dyn Clock,

@@ -1,6 +1,6 @@
 //! The verbs of the library: plan, apply, destroy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
-use crate::kind::{DataEffect, Registry, holds};
+use crate::kind::{DataEffect, ErasedProposed, Registry, holds};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
@@ -232,27 +232,29 @@ impl Engine {
         if plan.steps.iter().all(|s| s.action == Action::NoOp) {
             // Nothing to do, and nothing was left open.
             if state.run.is_some() {
-                journal.write(lease, Entry::RunFinished { complete: true }).await?;
+                journal.write(lease, [Entry::RunFinished { complete: true }]).await?;
                 lease.compact(&journal.with_state(State::clone)).await?;
             }
             return Ok(RunSummary::default());
         }
 
         let (approved, declined, open) = self.ask(&plan, &state, approver, cancel).await?;
+        let mut entries = Vec::new();
         if state.lineage.is_empty() {
             let (lineage, pipeline) = (plan.lineage.clone(), self.pipeline.clone());
-            let entry = Entry::Opened { lineage, pipeline, pin: self.pin.clone() };
-            journal.write(lease, entry).await?;
+            entries.push(Entry::Opened { lineage, pipeline, pin: self.pin.clone() });
         }
-        let consent = plan.needs_consent().into_keys().cloned().collect();
-        let (plan_digest, nonce) = (plan.digest.clone(), plan.nonce.clone());
-        let verb = verb.as_str().to_owned();
-        journal.write(lease, Entry::RunStarted { verb, plan: plan_digest, nonce, consent }).await?;
-        for (stage, calls) in approved {
-            journal
-                .write(lease, Entry::Approved { stage, plan: plan.digest.clone(), calls })
-                .await?;
-        }
+        entries.push(Entry::RunStarted {
+            verb: verb.as_str().to_owned(),
+            plan: plan.digest.clone(),
+            nonce: plan.nonce.clone(),
+            consent: plan.needs_consent().into_keys().cloned().collect(),
+        });
+        entries.extend(approved.into_iter().map(|(stage, calls)| {
+            let plan = plan.digest.clone();
+            Entry::Approved { stage, plan, calls }
+        }));
+        journal.write(lease, entries).await?;
         let mut summary = RunSummary { open: open.clone(), ..RunSummary::default() };
         if open.is_empty() {
             let executor = Executor {
@@ -265,13 +267,12 @@ impl Engine {
             };
             summary = executor.execute(lease, &declined).await?;
         }
-        journal.write(lease, Entry::RunFinished { complete: summary.is_complete() }).await?;
+        journal.write(lease, [Entry::RunFinished { complete: summary.is_complete() }]).await?;
         lease.compact(&journal.with_state(State::clone)).await?;
         Ok(summary)
     }
 
     /// Asks at every gate whose calls no earlier approval of an unfinished run contains.
-    #[expect(clippy::type_complexity, reason = "three lists that are taken apart at once")]
     async fn ask(
         &self,
         plan: &Plan,
@@ -376,14 +377,17 @@ impl Engine {
 
 /// The saved plan, provided that what is left to do now is part of it: `fresh` may need less, not more.
 fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
+    let mut listed: BTreeMap<&Address, Vec<&ErasedProposed>> = BTreeMap::new();
+    for step in &saved.steps {
+        listed.entry(&step.address).or_default().extend(&step.calls);
+    }
     for step in &fresh.steps {
         for call in &step.calls {
-            let listed = saved.steps.iter().filter(|s| s.address == step.address).any(|s| {
-                s.calls.iter().any(|planned| {
-                    planned.op == call.op
-                        && planned.effect == call.effect
-                        && holds(&planned.call, &call.call)
-                })
+            let listed = listed.get(&step.address).into_iter().flatten().any(|planned| {
+                planned.op == call.op
+                    && planned.effect == call.effect
+                    && planned.data.verdict >= call.data.verdict
+                    && holds(&planned.call, &call.call)
             });
             if !listed {
                 return Err(RunError::StalePlan(format!(

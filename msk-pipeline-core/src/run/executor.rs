@@ -56,6 +56,9 @@ fn failed(cause: impl Into<String>, help: impl Into<String>) -> Halt {
     Halt::Outcome(StepOutcome::Failed { cause: cause.into(), help: help.into() })
 }
 
+/// Which step ended, how, and how long it took.
+type Ended = (usize, Result<StepOutcome, Halt>, Duration);
+
 enum Progress {
     Finished(usize, Result<StepOutcome, Halt>, Duration),
     Flush,
@@ -82,16 +85,17 @@ impl Executor<'_> {
         let mut summary = RunSummary { declined: declined.to_vec(), ..RunSummary::default() };
         let mut over: Vec<bool> = vec![false; steps.len()];
         let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|&n| waits[n] == 0).collect();
-        for (n, step) in steps.iter().enumerate() {
-            if step.changes() && declined.contains(&step.stage) && !over[n] {
-                self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
-                self.skip_after(n, &unblocks, &mut over, &mut summary);
-            }
+        // What is declined itself is told so, also where it waits for something else that is.
+        let refused = |s: &Step| s.changes() && declined.contains(&s.stage);
+        let refused: Vec<usize> = (0..steps.len()).filter(|&n| refused(&steps[n])).collect();
+        for &n in &refused {
+            self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
+        }
+        for &n in &refused {
+            self.skip_after(n, &unblocks, &mut over, &mut summary);
         }
         let requests = Semaphore::new(REQUESTS);
-        let mut running: FuturesUnordered<
-            BoxFuture<'_, (usize, Result<StepOutcome, Halt>, Duration)>,
-        > = FuturesUnordered::new();
+        let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut broken: Option<StoreError> = None;
         loop {
             while let Some(n) = ready.pop_first() {
@@ -187,10 +191,10 @@ impl Executor<'_> {
             (StepOutcome::Done { .. }, Action::Create) => summary.created += 1,
             (StepOutcome::Done { .. }, Action::Update | Action::Wait) => summary.updated += 1,
             (StepOutcome::Done { .. }, Action::Delete) => summary.deleted += 1,
-            (StepOutcome::Done { .. }, Action::NoOp | Action::Record) => {}
             (StepOutcome::Failed { .. }, _) => summary.failed.push(address.clone()),
             (StepOutcome::Skipped { .. }, _) => summary.skipped.push(address.clone()),
-            (StepOutcome::Declined, _) => {}
+            (StepOutcome::Done { .. }, Action::NoOp | Action::Record)
+            | (StepOutcome::Declined, _) => {}
             (StepOutcome::Interrupted { going_on }, _) => {
                 summary.interrupted.push((address.clone(), going_on.clone()));
             }
@@ -231,7 +235,8 @@ impl Executor<'_> {
     fn going_on(&self, step: &Step) -> Option<String> {
         self.journal.with_state(|state| {
             let object = state.records.get(&step.address)?.object(step.generation)?;
-            object.pending.as_ref().map(|p| format!("{} was sent", p.op))
+            let sent = object.pending.as_ref().filter(|p| p.may_have_taken_effect());
+            sent.map(|p| format!("{} was sent", p.op))
         })
     }
 
@@ -282,8 +287,9 @@ impl Executor<'_> {
 
     /// The step's props with every reference resolved; `None` for a deletion.
     fn wanted(&self, step: &Step) -> Result<Option<Value>, Halt> {
+        // A record step without outputs forgets an object that does not exist any more.
         let gone = step.action == Action::Record && step.outputs.is_null();
-        if step.action == Action::Delete || gone && self.is_removal(step) {
+        if step.action == Action::Delete || gone {
             return Ok(None);
         }
         let known = self.journal.with_state(|state| {
@@ -301,11 +307,6 @@ impl Executor<'_> {
                 "",
             )),
         }
-    }
-
-    /// A record step without outputs forgets an object that does not exist any more.
-    fn is_removal(&self, step: &Step) -> bool {
-        step.calls.is_empty() && step.in_flight.is_none()
     }
 }
 
@@ -439,6 +440,7 @@ impl Walk<'_> {
         self.check_listed(&call)?;
         if let Some((accepted, at)) = &self.accepted
             && *accepted == call.call
+            && !call.repeats
         {
             // Accepted, and reads still show the past: look again, don't repeat.
             let passed = clock.wall().since(*at);
@@ -457,7 +459,7 @@ impl Walk<'_> {
         let permit = self.requests.acquire().await;
         // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
         if cancel.is_cancelled() {
-            return Err(Halt::Outcome(self.interrupted()));
+            return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));
         }
         events.emit(RunEvent::CallStarted {
             address: address.clone(),
@@ -664,5 +666,90 @@ fn help_for(class: Class) -> &'static str {
         Class::Quota => "raise the quota or remove what is not needed, then run again",
         Class::Throttled | Class::Unknown | Class::Conflict | Class::NotYet => "run again to go on",
         Class::NotFound | Class::AlreadyExists | Class::Invalid => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use serde_json::json;
+
+    use crate::entropy::Entropy;
+    use crate::graph::{Graph, Resource};
+    use crate::kind::{
+        CallError, Case, Effect, Guard, Kind, MarkSeen, Next, Proposed, Registry, Sent, Target,
+    };
+    use crate::run::{ApplyOptions, AutoApprove, Cancel, Engine, NoEvents};
+    use crate::state::{MemoryStore, Pin};
+    use crate::{Clock as _, RealClock, Timestamp};
+
+    use super::Arc;
+
+    /// A heap of things of which one request takes one away.
+    struct Heap(Mutex<u32>);
+
+    #[async_trait]
+    impl Kind for Heap {
+        const TYPE: &'static str = "heap";
+        type Props = String;
+        type Seen = u32;
+        type Outputs = String;
+        type Call = String;
+
+        fn name(props: &String) -> String {
+            props.clone()
+        }
+        async fn observe(&self, _: &Target<Self>) -> Result<Option<u32>, CallError> {
+            Ok(Some(*self.0.lock().unwrap()).filter(|n| *n > 0))
+        }
+        fn mark(_: &u32) -> MarkSeen {
+            MarkSeen::ByParent
+        }
+        fn calls(&self, case: &Case<Self>) -> Next<String, String> {
+            let call = |op: &str, effect| Proposed::new(op, effect, op.to_owned());
+            match (&case.want, &case.seen) {
+                (None, None) => Next::Gone,
+                (None, Some(_)) => Next::Calls(vec![call("take", Effect::Delete).repeats()]),
+                (Some(_), None) => Next::Calls(vec![call("make", Effect::Create)]),
+                (Some(_), Some(_)) => Next::Converged("heap".into()),
+            }
+        }
+        async fn perform(&self, call: &String, _: &Guard) -> Result<Sent, CallError> {
+            let mut left = self.0.lock().unwrap();
+            *left = if call == "make" { 3 } else { *left - 1 };
+            Ok(Sent::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_a_part_is_sent_until_nothing_is_left() {
+        let registry = Registry::default().with(Heap(Mutex::new(0)));
+        let clock = Arc::new(RealClock::starting_at(Timestamp(0)));
+        let resource = Resource {
+            address: "heap".into(),
+            kind: "heap".into(),
+            stage: "all".into(),
+            props: json!("heap"),
+            needs: Vec::new(),
+        };
+        let graph = Graph::build(vec![resource], &registry).unwrap();
+        let engine = Engine {
+            registry,
+            store: Arc::new(MemoryStore::new()),
+            clock: clock.clone(),
+            entropy: Arc::new(Entropy::seeded(1)),
+            events: Arc::new(NoEvents),
+            pipeline: "p".into(),
+            pin: Pin::default(),
+            who: "test".into(),
+        };
+        let (options, never) = (ApplyOptions::default(), Cancel::never());
+        let made = engine.apply(&graph, options.clone(), &AutoApprove, &never).await.unwrap();
+        assert!(made.is_complete(), "{made:?}");
+        let taken = engine.destroy(&graph, options, &AutoApprove, &never).await.unwrap();
+        assert!(taken.is_complete(), "{taken:?}");
+        assert_eq!(clock.wall(), Timestamp(0), "nothing was waited for");
     }
 }

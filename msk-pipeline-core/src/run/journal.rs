@@ -20,11 +20,13 @@ pub(super) struct Journal<'a> {
 struct Shared {
     state: State,
     queue: VecDeque<(Entry, oneshot::Sender<Result<(), StoreError>>)>,
+    /// The first failure. Whether its entries are durable is not known, so nothing may follow them.
+    broken: Option<StoreError>,
 }
 
 impl<'a> Journal<'a> {
     pub(super) fn new(clock: &'a dyn Clock, state: State) -> Self {
-        Self { clock, shared: Mutex::new(Shared { state, queue: VecDeque::new() }) }
+        Self { clock, shared: Mutex::new(Shared { state, queue: VecDeque::new(), broken: None }) }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -54,6 +56,10 @@ impl<'a> Journal<'a> {
     }
 
     /// Writes everything queued in one batch, then lets those who wait go on.
+    ///
+    /// # Errors
+    /// The store failed, now or earlier: after the first failure nothing is written any more. An entry that can't follow is found
+    /// before it is written, so that it fails this run and not every run after it.
     pub(super) async fn flush(&self, lease: &mut dyn Lease) -> Result<(), StoreError> {
         let (batch, waiting, head) = {
             let mut shared = self.shared();
@@ -71,15 +77,12 @@ impl<'a> Journal<'a> {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut result = lease.append(head, &batch).await;
-        if result.is_ok() {
-            let mut shared = self.shared();
-            for entry in &batch {
-                if let Err(error) = shared.state.after(entry) {
-                    result = Err(error.into());
-                    break;
-                }
-            }
+        let result = match self.fold(&batch) {
+            Ok(()) => lease.append(head, &batch).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            self.shared().broken.get_or_insert(error.clone());
         }
         for done in waiting {
             // Whoever waited may have been dropped by a cancellation.
@@ -88,14 +91,23 @@ impl<'a> Journal<'a> {
         result
     }
 
-    /// Records one entry outside of any step.
+    /// Folds a batch in. Nobody reads the state between this and the end of the append: steps are not polled meanwhile.
+    fn fold(&self, batch: &[Stamped]) -> Result<(), StoreError> {
+        let mut shared = self.shared();
+        if let Some(error) = &shared.broken {
+            return Err(error.clone());
+        }
+        batch.iter().try_for_each(|entry| shared.state.after(entry)).map_err(StoreError::from)
+    }
+
+    /// Records entries outside of any step, in one batch.
     pub(super) async fn write(
         &self,
         lease: &mut dyn Lease,
-        entry: Entry,
+        entries: impl IntoIterator<Item = Entry>,
     ) -> Result<(), StoreError> {
-        let (done, _) = oneshot::channel();
-        self.shared().queue.push_back((entry, done));
+        let entries = entries.into_iter().map(|entry| (entry, oneshot::channel().0));
+        self.shared().queue.extend(entries);
         self.flush(lease).await
     }
 }

@@ -7,6 +7,8 @@ mod event;
 mod executor;
 mod journal;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 #[cfg(any(test, feature = "testkit"))]
 pub use approval::MockApprover;

@@ -1,15 +1,21 @@
 //! Settle: before anything is planned, find out by reads alone what became of every begun call (design decision D6).
 
-use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde_json::Value;
 
 use super::cancel::Cancel;
 use super::event::{EventSink, RunEvent};
 use super::journal::Journal;
+use crate::address::Address;
 use crate::clock::Clock;
-use crate::kind::{Effect, ErasedTarget, MarkSeen, Poll, Registry};
-use crate::plan::{PlanError, Reader, foreign, in_window};
-use crate::state::{Entry, Lease, StoreError};
+use crate::kind::{
+    Effect, ErasedCase, ErasedKind, ErasedTarget, Mark, MarkSeen, Next, Poll, Registry,
+};
+use crate::plan::{PlanError, READS, Reader, foreign, in_window};
+use crate::state::{Entry, Lease, Object, StoreError};
 
 /// How settling fails.
 pub(super) enum SettleError {
@@ -21,6 +27,8 @@ pub(super) enum SettleError {
 /// Looks for the effect of every begun call. It changes nothing in the cloud and asks nothing.
 ///
 /// * A create whose object is not visible is looked for until the kind's visibility window is over; then it never arrived.
+/// * An update or a delete of which nothing is visible is looked for as long: the spec may have changed back meanwhile, and what is
+///   seen now would pass for what is wanted, while the change is on its way.
 /// * A create whose object is there, an update, and a delete whose object is still there stay pending: the plan that follows decides
 ///   on what it observes, and a kind can tell from the pending call which operation is its own.
 /// * A delete whose object is gone is over.
@@ -32,66 +40,123 @@ pub(super) async fn settle(
     lease: &mut dyn Lease,
     cancel: &Cancel,
 ) -> Result<(), SettleError> {
-    let pending: Vec<_> = journal.with_state(|state| {
-        state.pending().map(|(address, object, _)| (address.clone(), object.clone())).collect()
+    let (pending, owner) = journal.with_state(|state| {
+        let pending = state.pending().map(|(address, object, _)| (address.clone(), object.clone()));
+        let owner = Mark {
+            lineage: state.lineage.clone(),
+            pipeline: state.pipeline.clone(),
+            address: Address::new(""),
+        };
+        (pending.collect::<Vec<_>>(), owner)
     });
-    let lineage = journal.with_state(|state| state.lineage.clone());
-    for (address, object) in pending {
-        let Some(pursuit) = object.pursuit() else { continue };
-        let Some(kind) = registry.get(&object.kind).map(Arc::clone) else {
+    let seeker = Seeker { registry, clock, events, cancel, owner };
+    // Windows pass for all at once, and what is learned goes into one batch.
+    let found: Vec<_> = stream::iter(&pending)
+        .map(|(address, object)| seeker.look_for(address, object))
+        .buffered(READS)
+        .collect()
+        .await;
+    let (mut entries, mut settled) = (Vec::new(), Vec::new());
+    for found in found {
+        let Some((entry, event)) = found? else { continue };
+        entries.extend(entry);
+        settled.push(event);
+    }
+    journal.write(lease, entries).await.map_err(SettleError::Store)?;
+    for event in settled {
+        events.emit(event);
+    }
+    Ok(())
+}
+
+struct Seeker<'a> {
+    registry: &'a Registry,
+    clock: &'a dyn Clock,
+    events: &'a dyn EventSink,
+    cancel: &'a Cancel,
+    /// Whose marks are ours; the address is each object's own.
+    owner: Mark,
+}
+
+impl Seeker<'_> {
+    /// Looks for the effect of one begun call: what it means for the state, and what to tell.
+    async fn look_for(
+        &self,
+        address: &Address,
+        object: &Object,
+    ) -> Result<Option<(Option<Entry>, RunEvent)>, SettleError> {
+        let Some(pursuit) = object.pursuit() else { return Ok(None) };
+        let address = address.clone();
+        let failed =
+            |error| SettleError::Read(PlanError::Observe { address: address.clone(), error });
+        let Some(kind) = self.registry.get(&object.kind) else {
             let kind = object.kind.clone();
             return Err(SettleError::Read(PlanError::UnknownKind { address, kind }));
         };
-        events.emit(RunEvent::Settling { address: address.clone(), op: pursuit.op.clone() });
+        self.events.emit(RunEvent::Settling { address: address.clone(), op: pursuit.op.clone() });
         let target = ErasedTarget {
             props: object.props.clone(),
             was: object.was_ready().then(|| (object.props.clone(), object.outputs.clone())),
             pursuit: Some(pursuit.clone()),
         };
-        let began = clock.wall();
+        let began = self.clock.wall();
         let mark = loop {
-            let Some(seen) = Reader { clock }.observe_or(&kind, &target, cancel).await else {
+            let reader = Reader { clock: self.clock };
+            let Some(seen) = reader.observe_or(kind, &target, self.cancel).await else {
                 return Err(SettleError::Interrupted);
             };
-            let seen = seen.map_err(|error| {
-                SettleError::Read(PlanError::Observe { address: address.clone(), error })
-            })?;
-            let mark = seen.and_then(|seen| kind.mark(&seen).ok());
-            if !in_window(kind.as_ref(), Some(&pursuit), mark.as_ref(), clock.wall()) {
+            let seen = seen.map_err(failed)?;
+            // An object whose mark can't be read is not forgotten: nobody would look for it again.
+            let mark = seen.as_ref().map(|s| kind.mark(s)).transpose().map_err(failed)?;
+            let now = self.clock.wall();
+            let recent = now.since(pursuit.ended.unwrap_or(pursuit.begun)) < kind.visibility();
+            let owner = Mark { address: address.clone(), ..self.owner.clone() };
+            let unseen = in_window(kind.as_ref(), Some(&pursuit), mark.as_ref(), now)
+                || recent
+                    && seen.is_some_and(|s| looks_untouched(kind.as_ref(), &target, s, owner));
+            if !unseen {
                 break mark;
             }
-            let waited = clock.wall().since(began);
+            let waited = now.since(began);
             tokio::select! {
                 biased;
-                () = cancel.cancelled(1) => return Err(SettleError::Interrupted),
-                () = clock.sleep(Poll::usual(Duration::from_secs(10)).next(waited)) => {}
+                () = self.cancel.cancelled(1) => return Err(SettleError::Interrupted),
+                () = self.clock.sleep(Poll::usual(Duration::from_secs(10)).next(waited)) => {}
             }
         };
-        let ours = mark.as_ref().is_some_and(|mark: &MarkSeen| foreign(mark, &lineage).is_none());
+        let lineage = &self.owner.lineage;
+        let ours = mark.as_ref().is_some_and(|mark: &MarkSeen| foreign(mark, lineage).is_none());
         let generation = object.generation;
+        let gone = Entry::Gone { address: address.clone(), generation };
         let (entry, found) = match (pursuit.effect, ours) {
-            (Effect::Delete, false) => {
-                (Some(Entry::Gone { address: address.clone(), generation }), "the object is gone")
+            (Effect::Delete, false) => (Some(gone), "the object is gone"),
+            (Effect::Create, false) if !object.was_ready() => {
+                (Some(gone), "the request never arrived, or its object is gone")
             }
-            (Effect::Create, false) if !object.was_ready() => (
-                Some(Entry::Gone { address: address.clone(), generation }),
-                "the request never arrived, or its object is gone",
-            ),
-            (Effect::Create | Effect::Update, false) => (
-                Some(Entry::Settled {
-                    address: address.clone(),
-                    generation,
-                    found: "the object is gone".into(),
-                }),
-                "the object is gone",
-            ),
+            (Effect::Create | Effect::Update, false) => {
+                let found = "the object is gone";
+                let address = address.clone();
+                (Some(Entry::Settled { address, generation, found: found.into() }), found)
+            }
             (_, true) => (None, "the object is there; what is left is planned"),
         };
-        if let Some(entry) = entry {
-            journal.write(lease, entry).await.map_err(SettleError::Store)?;
-        }
-        let (op, found) = (pursuit.op, found.to_owned());
-        events.emit(RunEvent::Settled { address, op, found });
+        Ok(Some((entry, RunEvent::Settled { address, op: pursuit.op, found: found.to_owned() })))
     }
-    Ok(())
+}
+
+/// True if an object shows nothing of the update or delete that is looked for: it is as it was recorded, or as ready to be deleted
+/// as before.
+fn looks_untouched(kind: &dyn ErasedKind, target: &ErasedTarget, seen: Value, mark: Mark) -> bool {
+    let effect = target.pursuit.as_ref().map(|p| p.effect);
+    let ErasedTarget { props, was, pursuit } = target.clone();
+    let (want, was) = match effect {
+        Some(Effect::Delete) => (None, was.or(Some((props, Value::Null)))),
+        Some(Effect::Update) if was.is_some() => (Some(props), was),
+        _ => return false,
+    };
+    match kind.calls(&ErasedCase { want, seen: Some(seen), was, pursuit, mark }) {
+        Ok(Next::Converged(_)) => effect == Some(Effect::Update),
+        Ok(Next::Calls(_)) => effect == Some(Effect::Delete),
+        _ => false,
+    }
 }

@@ -140,6 +140,13 @@ impl MemoryDisk {
         self.inner().files.clone()
     }
 
+    /// A copy of the files on another disk; locks are not copied.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let files = MemoryFiles { files: self.files(), ..MemoryFiles::default() };
+        Self { inner: Arc::new(Mutex::new(files)) }
+    }
+
     /// Adds the first `len` of `bytes`, as a crash in the middle of a write does.
     pub fn append_torn(&self, path: &Path, bytes: &[u8], len: usize) {
         let mut inner = self.inner();

@@ -87,6 +87,9 @@ fn lines(journal: &[u8]) -> Result<(Vec<Stamped>, u64), String> {
             Some(Err(why)) if end.is_some_and(|end| end + 1 < rest.len()) => {
                 return Err(format!("entry after {}: {why}", entries.len()));
             }
+            Some(Err(_)) | None if goes_on(rest) => {
+                return Err(format!("entry {} does not end where it should", entries.len() + 1));
+            }
             Some(Err(_)) | None => break,
         }
         let taken = end.map_or(rest.len(), |end| end + 1);
@@ -94,6 +97,18 @@ fn lines(journal: &[u8]) -> Result<(Vec<Stamped>, u64), String> {
         rest = &rest[taken..];
     }
     Ok((entries, good))
+}
+
+/// True if a whole entry begins here and something other than the end of its line follows: nothing was torn, the end was damaged.
+fn goes_on(tail: &[u8]) -> bool {
+    let Some((sum, rest)) = tail.split_at_checked(9) else { return false };
+    let mut values =
+        serde_json::Deserializer::from_slice(rest).into_iter::<serde::de::IgnoredAny>();
+    if !matches!(values.next(), Some(Ok(_))) {
+        return false;
+    }
+    let (json, after) = rest.split_at(values.byte_offset());
+    sum == format!("{:08x} ", crc32fast::hash(json)).as_bytes() && !matches!(after, [] | b"\n")
 }
 
 fn parse(line: &[u8]) -> Result<Stamped, String> {
@@ -169,12 +184,11 @@ impl<D: Disk + Clone + 'static> Lease for FileLease<D> {
     }
 
     async fn append(&mut self, expected_head: u64, entries: &[Stamped]) -> Result<(), StoreError> {
-        let found = match self.head {
-            Some(head) => head,
-            None => {
-                self.load().await?;
-                self.head.unwrap_or_default()
-            }
+        let found = if let Some(head) = self.head {
+            head
+        } else {
+            self.load().await?;
+            self.head.unwrap_or_default()
         };
         if found != expected_head {
             return Err(StoreError::Fenced { expected: expected_head, found });

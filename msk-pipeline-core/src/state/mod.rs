@@ -6,6 +6,8 @@ mod file;
 mod memory;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use disk::{Disk, MemoryDisk, RealDisk};
 pub use entry::{ApprovedCall, Entry, Outcome, Stamped};

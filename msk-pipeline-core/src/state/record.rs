@@ -75,6 +75,15 @@ pub struct Record {
     /// Objects that were replaced and not yet deleted, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deposed: Vec<Object>,
+    /// The highest generation that was deleted. A generation is not given to a second object, or an approval for the first would
+    /// cover the second, and a resumed run would number otherwise than the plan that was approved.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retired: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Record {
@@ -87,9 +96,15 @@ impl Record {
         self.current.iter_mut().chain(&mut self.deposed).find(|o| o.generation == generation)
     }
 
-    /// The highest generation in use.
+    /// The highest generation in use, or used before.
     pub fn newest(&self) -> u64 {
-        self.current.iter().chain(&self.deposed).map(|o| o.generation).max().unwrap_or(0)
+        let all = self.current.iter().chain(&self.deposed).map(|o| o.generation);
+        all.max().unwrap_or(0).max(self.retired)
+    }
+
+    /// True while it names no object and only remembers a generation.
+    fn is_empty(&self) -> bool {
+        self.current.is_none() && self.deposed.is_empty()
     }
 }
 
@@ -125,9 +140,15 @@ impl Object {
         !self.outputs.is_null()
     }
 
-    /// The begun call as a kind sees it.
+    /// True if its deletion was begun and not refused.
+    pub fn is_going(&self) -> bool {
+        let deletes = |p: &Pending| p.effect == Effect::Delete && p.may_have_taken_effect();
+        self.pending.as_ref().is_some_and(deletes)
+    }
+
+    /// The begun call as a kind sees it: none if the answer says that it had no effect, for then there is nothing to chase.
     pub fn pursuit(&self) -> Option<Pursuit<Value>> {
-        let p = self.pending.as_ref()?;
+        let p = self.pending.as_ref().filter(|p| p.may_have_taken_effect())?;
         Some(Pursuit {
             call: p.call.clone(),
             op: p.op.clone(),
@@ -257,8 +278,8 @@ impl State {
                         object.props = props.clone();
                         object.deps.clone_from(deps);
                     }
-                } else if record.current.is_none() {
-                    record.current = Some(Object {
+                } else if record.current.is_none() || *effect == Effect::Delete {
+                    let object = Object {
                         generation: *generation,
                         kind: kind.clone(),
                         version: *version,
@@ -268,7 +289,12 @@ impl State {
                         outputs: Value::Null,
                         deps: deps.clone(),
                         pending: Some(pending),
-                    });
+                    };
+                    // An object of ours that state did not know, in the way of what is wanted, has no place of its own.
+                    match &mut record.current {
+                        Some(_) => record.deposed.push(object),
+                        current => *current = Some(object),
+                    }
                 } else {
                     return Err(illegal(format!("{address} has a current object already")));
                 }
@@ -350,12 +376,17 @@ impl State {
             Entry::Gone { address, generation } => {
                 let record =
                     self.records.get_mut(address).ok_or_else(|| missing(address, generation))?;
-                if record.object(*generation).is_none() {
-                    return Err(missing(address, generation));
+                let object =
+                    record.object(*generation).ok_or_else(|| missing(address, generation))?;
+                // A create that never arrived used no generation up: it is begun again, as it was approved.
+                let existed = object.was_ready()
+                    || object.pending.as_ref().is_some_and(|p| p.effect == Effect::Delete);
+                if existed {
+                    record.retired = record.retired.max(*generation);
                 }
                 record.current.take_if(|o| o.generation == *generation);
                 record.deposed.retain(|o| o.generation != *generation);
-                if record.current.is_none() && record.deposed.is_empty() {
+                if record.is_empty() && (self.run.is_none() || record.retired == 0) {
                     self.records.remove(address);
                 }
             }
@@ -366,6 +397,7 @@ impl State {
                 {
                     self.spent = std::mem::take(&mut run.nonce);
                     self.run = None;
+                    self.records.retain(|_, record| !record.is_empty());
                 }
             }
         }
@@ -393,6 +425,13 @@ impl State {
 }
 
 impl Pending {
+    /// False if the request was refused. That an object of the name exists refuses nothing: it may be from an earlier request of
+    /// ours whose reply was lost.
+    pub fn may_have_taken_effect(&self) -> bool {
+        let open = |e: &CallError| matches!(e.class, Class::Unknown | Class::AlreadyExists);
+        self.error.as_ref().is_none_or(open)
+    }
+
     /// True if no answer, or one that doesn't tell, has come: the request may have taken effect.
     pub fn is_open(&self) -> bool {
         match &self.error {

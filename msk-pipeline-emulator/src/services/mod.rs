@@ -43,3 +43,20 @@ pub const SERVICES: &[Service] = &[
     secretsmanager::SERVICE,
     sts::SERVICE,
 ];
+
+/// Everything that is refused beyond the shapes of the service models: (service, rule, source).
+pub fn rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let lists: [(&str, &[(&str, &str)]); 8] = [
+        ("ec2", ec2::rules::RULES),
+        ("iam", iam::rules::RULES),
+        ("kafka", kafka::rules::RULES),
+        ("kafkaconnect", kafkaconnect::rules::RULES),
+        ("logs", logs::rules::RULES),
+        ("rds", rds::rules::RULES),
+        ("s3", s3::rules::RULES),
+        ("secretsmanager", secretsmanager::rules::RULES),
+    ];
+    lists
+        .into_iter()
+        .flat_map(|(service, rules)| rules.iter().map(move |(rule, source)| (service, *rule, *source)))
+}

@@ -12,7 +12,7 @@ mod endpoints;
 mod groups;
 mod network;
 mod permissions;
-mod rules;
+pub(super) mod rules;
 mod seed;
 mod state;
 mod tags;
@@ -22,8 +22,7 @@ mod tests;
 pub(crate) use seed::seed;
 pub use state::State;
 pub(crate) use state::{
-    Egress, GroupView, Interface, SubnetView, address, allows, egress, endpoint, group, interfaces,
-    subnet,
+    Egress, Interface, SubnetView, allows, egress, endpoint, group, subnet,
 };
 
 /// This service's entry in the list.

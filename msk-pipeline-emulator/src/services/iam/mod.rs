@@ -15,7 +15,7 @@ mod state;
 mod tests;
 
 pub use state::State;
-pub(crate) use state::{RoleView, permits, role, trusts_service};
+pub(crate) use state::{permits, role, trusts_service};
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "iam", handle, operations: OPERATIONS, inventory };

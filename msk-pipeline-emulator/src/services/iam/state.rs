@@ -56,6 +56,7 @@ impl State {
 
 /// A role as other services see it.
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "a view is whole, whatever its callers need today")]
 pub(crate) struct RoleView {
     /// Its name.
     pub(crate) name: String,

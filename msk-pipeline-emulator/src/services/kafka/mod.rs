@@ -9,7 +9,7 @@ use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
 mod clusters;
 mod configurations;
-mod rules;
+pub(super) mod rules;
 mod state;
 mod topics;
 mod updates;
@@ -19,11 +19,10 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-#[allow(unused_imports, reason = "read by whoever lists the rules of all services")]
-pub(crate) use rules::RULES;
 pub use state::State;
-#[allow(unused_imports, reason = "read by other services")]
-pub(crate) use state::{ClusterView, Listener, by_arn, by_bootstrap, interfaces, topic_exists};
+#[cfg(test)]
+use state::by_arn;
+pub(crate) use state::{by_bootstrap, interfaces, topic_exists};
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "kafka", handle, operations: OPERATIONS, inventory };

@@ -477,6 +477,7 @@ pub(crate) fn pick_three<T: Clone>(
 
 /// What other services may know of a cluster.
 #[derive(Debug, Clone)]
+#[allow(dead_code, reason = "a view is whole, whatever its callers need today")]
 pub(crate) struct ClusterView {
     pub(crate) arn: String,
     pub(crate) name: String,
@@ -518,6 +519,7 @@ fn view(world: &World, now: Millis, cluster: &Cluster) -> ClusterView {
 }
 
 /// The cluster with this ARN, if it still exists.
+#[cfg(test)]
 pub(crate) fn by_arn(world: &World, now: Millis, arn: &str) -> Option<ClusterView> {
     let cluster = world.state.kafka.clusters.get(arn).filter(|c| c.exists(now))?;
     Some(view(world, now, cluster))

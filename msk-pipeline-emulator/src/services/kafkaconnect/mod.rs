@@ -14,7 +14,7 @@ mod changes;
 mod connectors;
 mod health;
 mod plugins;
-mod rules;
+pub(super) mod rules;
 mod state;
 mod tags;
 #[cfg(test)]

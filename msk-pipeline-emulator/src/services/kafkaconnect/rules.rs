@@ -17,10 +17,6 @@ pub(super) use parts::*;
 type Rule<T = ()> = Result<T, AwsError>;
 
 /// Every rule and check with its source; each has a test of that name.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the list that the tests and the documentation are made from")
-)]
 pub(crate) const RULES: &[(&str, &str)] = &[
     (
         "plugin_name_is_free",

@@ -10,7 +10,7 @@ use crate::world::{AwsError, Cx, Millis, Outcome, World};
 mod events;
 mod groups;
 mod pattern;
-mod rules;
+pub(super) mod rules;
 mod state;
 #[cfg(test)]
 mod tests;

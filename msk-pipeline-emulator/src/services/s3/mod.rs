@@ -18,7 +18,7 @@ mod state;
 mod tests;
 
 pub use state::State;
-pub(crate) use state::{ObjectView, object};
+pub(crate) use state::object;
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "s3", handle, operations: OPERATIONS, inventory };

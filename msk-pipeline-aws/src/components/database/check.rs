@@ -1,0 +1,225 @@
+//! What is wrong with a `[database.*]`, beyond its schema.
+
+use msk_pipeline_core::dsl::{Expansion, Symbol};
+
+use super::{BINLOG, Database, OnDestroy, SERVERLESS_CLASS, hours};
+
+/// Reports everything that is wrong or should be looked at. False if it can't become resources.
+pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
+    if database.engine() == "aurora-postgresql" {
+        cx.error(
+            "engine",
+            "aurora-postgresql is not supported yet",
+            "use aurora-mysql, or create the PostgreSQL pipeline by other means for now",
+        );
+        return false;
+    }
+    // A builder sets what a document's schema would have refused.
+    if let Err(why) = super::user(database.capture_user()) {
+        cx.error("capture.user", why, "");
+    }
+    if let Some(Err(why)) = database.master_user.as_deref().map(super::master_user) {
+        cx.error("master_user", why, "");
+    }
+    if let Err(why) = super::table(database.signal_table()) {
+        cx.error("capture.signal_table", why, "");
+    }
+    if let Some(how @ ("direct" | "data-api")) = database.prepare.as_deref() {
+        cx.error(
+            "prepare",
+            format!("`{how}` is not supported yet"),
+            "use \"sql\": the statements are printed, and you run them as the master user",
+        );
+    }
+    retention(database, cx);
+    if database.existing.is_some() {
+        existing(database, cx);
+    } else {
+        version(database, cx);
+        instances(database, cx);
+        settings(database, cx);
+        access(database, cx);
+    }
+    true
+}
+
+fn retention(database: &Database, cx: &mut Expansion<'_>) {
+    match database.binlog_hours() {
+        0 => cx.error(
+            "capture.binlog_retention",
+            "binary logs can be kept for whole hours only, at least one",
+            "write a time such as \"7d\"",
+        ),
+        2161.. => cx.error(
+            "capture.binlog_retention",
+            "Aurora keeps binary logs for at most 90 days",
+            "write \"90d\" or less",
+        ),
+        1..72 => cx.warn(
+            "capture.binlog_retention",
+            "a connector that is away for longer than this has to read everything again",
+            "keep binary logs for at least 3d: a long weekend",
+        ),
+        _ => {}
+    }
+}
+
+fn existing(database: &Database, cx: &mut Expansion<'_>) {
+    let identifier = database.existing.as_deref().unwrap_or_default();
+    if identifier.contains('.') {
+        let help = if identifier.contains(".cluster-ro-") {
+            "a reader has no binary logs; write the cluster's identifier, its first part"
+        } else {
+            "write the cluster's identifier, the first part of its address"
+        };
+        cx.error("existing", format!("`{identifier}` is an address, not an identifier"), help);
+    }
+    let set = [
+        ("version", database.version.is_some()),
+        ("writer", database.writer.is_some()),
+        ("readers", !database.readers.is_empty()),
+        ("serverless", database.serverless.is_some()),
+        ("parameters", !database.parameters.is_empty()),
+        ("instance_parameters", !database.instance_parameters.is_empty()),
+        ("on_destroy", database.on_destroy.is_some()),
+        ("public", database.public.is_some()),
+        ("port", database.port.is_some()),
+        ("master_user", database.master_user.is_some()),
+        ("backup_retention", database.backup_retention.is_some()),
+        ("deletion_protection", database.deletion_protection.is_some()),
+        ("logs", !database.logs.is_empty()),
+        ("subnets", database.subnets.is_some()),
+        ("allow", !database.allow.is_empty()),
+    ];
+    for (key, _) in set.iter().filter(|(_, set)| *set) {
+        cx.error(
+            key,
+            format!("`{key}` can't be set together with `existing`: that cluster is never changed"),
+            "remove one of the two",
+        );
+    }
+}
+
+fn version(database: &Database, cx: &mut Expansion<'_>) {
+    let version = database.full_version();
+    if version.starts_with("5.7") {
+        cx.error(
+            "version",
+            format!(
+                "{version} is past standard support, and Debezium 2.7 does not support MySQL 5.7"
+            ),
+            "use 8.0.mysql_aurora.3.10.4; db.t4g.medium is the smallest class there",
+        );
+    } else if !(version.starts_with("8.0.mysql_aurora.3.")
+        || version.starts_with("8.4.mysql_aurora.8.4."))
+    {
+        cx.error(
+            "version",
+            format!("`{version}` is no version of Aurora MySQL"),
+            "write it in full, such as \"8.0.mysql_aurora.3.10.4\", or its last part, \"3.10.4\"",
+        );
+    }
+}
+
+fn instances(database: &Database, cx: &mut Expansion<'_>) {
+    for (key, class) in database.classes() {
+        let old = ["db.t2.", "db.r3.", "db.r4."].iter().any(|p| class.starts_with(p));
+        if old || class == "db.t3.small" || class == "db.t3.micro" {
+            cx.error(
+                &key,
+                format!("{class} does not exist for Aurora MySQL version 3 and later"),
+                "the smallest are db.t4g.medium and db.t3.medium; or leave it out for Serverless v2",
+            );
+        } else if !class.starts_with("db.") {
+            cx.error(&key, format!("`{class}` is no instance class"), "one is \"db.r7g.large\"");
+        }
+    }
+    for key in database.readers.keys() {
+        if let Err(why) = Symbol::new(key) {
+            cx.error(&format!("readers.{key}"), why, "choose another key");
+        }
+    }
+    let Some(range) = database.serverless else { return };
+    if database.capacity().is_none() {
+        cx.error(
+            "serverless",
+            format!("no instance is of the class {SERVERLESS_CLASS}, so a range has no effect"),
+            "remove it, or a `class`",
+        );
+    }
+    let stepped = |value: f64| (value * 2.0).fract() == 0.0;
+    if range.min > range.max || range.max < 1.0 || range.max > 256.0 || range.min < 0.0 {
+        cx.error(
+            "serverless",
+            "the range must go from 0.5 or more up to between 1 and 256",
+            "the default is { min = 0.5, max = 8 }",
+        );
+    } else if !stepped(range.min) || !stepped(range.max) {
+        cx.error("serverless", "capacity comes in steps of 0.5", "round it up");
+    } else if range.min == 0.0 {
+        cx.warn(
+            "serverless.min",
+            "a database that a connector reads never pauses: the connector holds a connection",
+            "use 0.5: it costs the same and resumes without delay",
+        );
+    }
+}
+
+fn settings(database: &Database, cx: &mut Expansion<'_>) {
+    for (name, value) in BINLOG {
+        let given = database.parameters.get(name).filter(|v| !v.eq_ignore_ascii_case(value));
+        if let Some(given) = given {
+            cx.error(
+                &format!("parameters.{name}"),
+                format!("{name} = {given} breaks capturing changes"),
+                "remove it: it is set as Debezium needs it",
+            );
+        }
+    }
+    let backup = database.backup_retention.as_deref().unwrap_or("7d");
+    if !(1..=35).contains(&database.backup_days()) || !hours(backup).is_multiple_of(24) {
+        cx.error("backup_retention", "backups are kept for 1 to 35 whole days", "write \"7d\"");
+    }
+    if database.on_destroy == Some(OnDestroy::Keep) {
+        cx.warn(
+            "on_destroy",
+            "a destroy leaves the database, its groups and its subnet group in AWS and forgets them",
+            "its security group can't be removed while the database uses it: destroy the other stages by name",
+        );
+    }
+}
+
+fn access(database: &Database, cx: &mut Expansion<'_>) {
+    let public = database.public.unwrap_or_default();
+    if public {
+        cx.warn(
+            "public",
+            "the database gets public addresses",
+            "leave it private and reach it through the VPC, unless you must",
+        );
+    }
+    for (n, allow) in database.allow.iter().enumerate() {
+        let key = format!("allow.{n}");
+        let given = [&allow.cidr, &allow.security_group, &allow.prefix_list];
+        if given.iter().filter(|g| g.is_some()).count() != 1 {
+            cx.error(
+                &key,
+                "exactly one of cidr, security_group and prefix_list is expected",
+                "write one entry for each",
+            );
+        }
+        if matches!(allow.cidr.as_deref(), Some("0.0.0.0/0" | "::/0")) {
+            let help = "allow the blocks that need it, or a security group";
+            if public {
+                cx.error(&key, "this opens the database to the internet", help);
+            } else {
+                cx.warn(&key, "this allows every address that can reach the subnets", help);
+            }
+        }
+    }
+    if let Some(subnets) = &database.subnets
+        && subnets.len() < 2
+    {
+        cx.error("subnets", "a database needs subnets in at least two zones", "name two or more");
+    }
+}

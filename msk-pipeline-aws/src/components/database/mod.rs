@@ -1,0 +1,620 @@
+//! `[database.*]`: an Aurora database that changes are captured from.
+//!
+//! A created one is a security group with its rules, a subnet group, two parameter groups, a cluster, its writer, its readers and the
+//! capture user's secret. An existing one is a lookup and, unless it has one already, the capture user's secret.
+
+mod check;
+mod prepare;
+mod schema;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use msk_pipeline_core::Address;
+use msk_pipeline_core::dsl::{Component, Expansion, Schema, duration};
+use msk_pipeline_core::kind::Input;
+use serde::{Deserialize, Serialize};
+
+use super::connector::Connector;
+use crate::kinds::aurora_cluster::{self, AuroraCluster};
+pub use crate::kinds::aurora_cluster::{Capacity, OnDestroy};
+use crate::kinds::aurora_instance::{self, AuroraInstance};
+use crate::kinds::db_cluster_lookup::{self, DbClusterLookup};
+use crate::kinds::db_cluster_parameter_group::DbClusterParameterGroup;
+use crate::kinds::db_parameter_group::DbParameterGroup;
+use crate::kinds::db_subnet_group::{self, DbSubnetGroup};
+use crate::kinds::parameter_group;
+use crate::kinds::secret::{self, Secret};
+use crate::kinds::security_group::{self, SecurityGroup};
+use crate::kinds::security_group_rules::{self, Direction, Peer, Rule, SecurityGroupRules};
+use crate::tags::Tags;
+
+/// The newest version with long-term support (handbook aws.md §4.5).
+pub const VERSION: &str = "8.0.mysql_aurora.3.10.4";
+const ENGINE: &str = "aurora-mysql";
+const SERVERLESS_CLASS: &str = "db.serverless";
+/// Parameters that capturing changes depends on (handbook aws.md §4.9).
+const BINLOG: [(&str, &str); 2] = [("binlog_format", "ROW"), ("binlog_row_image", "FULL")];
+const NETWORK: &str = "network";
+
+/// An Aurora database: created, or an existing one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// The engine.
+    pub engine: Option<String>,
+    /// A cluster that exists already.
+    pub existing: Option<String>,
+    /// The engine version.
+    pub version: Option<String>,
+    /// The first instance.
+    pub writer: Option<Writer>,
+    /// Further instances.
+    pub readers: BTreeMap<String, Reader>,
+    /// The range of serverless instances.
+    pub serverless: Option<Capacity>,
+    /// Cluster parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// Instance parameters.
+    pub instance_parameters: BTreeMap<String, String>,
+    /// How connectors read it.
+    pub capture: Option<Capture>,
+    /// How the capture user comes into the database.
+    pub prepare: Option<String>,
+    /// What a destroy does.
+    pub on_destroy: Option<OnDestroy>,
+    /// Public addresses.
+    pub public: Option<bool>,
+    /// The port.
+    pub port: Option<i32>,
+    /// The master user.
+    pub master_user: Option<String>,
+    /// How long backups are kept.
+    pub backup_retention: Option<String>,
+    /// Refuses deletion by others.
+    pub deletion_protection: Option<bool>,
+    /// Logs that go to CloudWatch.
+    pub logs: Vec<String>,
+    /// The key for storage and secrets.
+    pub kms_key: Option<String>,
+    /// Subnets for this database.
+    pub subnets: Option<Vec<String>>,
+    /// Who may connect beside the connectors.
+    pub allow: Vec<Allow>,
+    /// Tags beside the pipeline's.
+    pub tags: Tags,
+}
+
+/// The first instance.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Writer {
+    /// Its class.
+    pub class: Option<String>,
+}
+
+/// A further instance.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reader {
+    /// Its class.
+    pub class: Option<String>,
+    /// When it takes over.
+    pub promotion_tier: Option<i32>,
+}
+
+/// The capture user and what connectors need.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// The user.
+    pub user: Option<String>,
+    /// An existing secret's name.
+    pub secret: Option<String>,
+    /// For how long binary logs are kept.
+    pub binlog_retention: Option<String>,
+    /// The signal table.
+    pub signal_table: Option<String>,
+}
+
+/// Somebody who may connect.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Allow {
+    /// A block of addresses.
+    pub cidr: Option<String>,
+    /// A security group.
+    pub security_group: Option<String>,
+    /// A prefix list.
+    pub prefix_list: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+}
+
+/// The capture user: a name that may stand in a statement as it is.
+fn user(name: &str) -> Result<(), String> {
+    plain(name, 32)
+}
+
+/// The master user; RDS takes at most 16 characters.
+fn master_user(name: &str) -> Result<(), String> {
+    plain(name, 16)
+}
+
+fn plain(name: &str, longest: usize) -> Result<(), String> {
+    let fits = (1..=longest).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    if fits {
+        return Ok(());
+    }
+    Err(format!(
+        "`{name}` is no user name: 1 to {longest} letters, digits and underscores, a letter first"
+    ))
+}
+
+/// `database.table`
+fn table(name: &str) -> Result<(), String> {
+    let plain = |part: &str| {
+        (1..=64).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
+    };
+    match name.split_once('.') {
+        Some((database, table)) if plain(database) && plain(table) => Ok(()),
+        _ => Err(format!("`{name}` is no table; write `database.table`")),
+    }
+}
+
+/// `3.10.4` and `8.4.7` as the API writes them.
+fn full_version(version: &str) -> String {
+    if version.contains("mysql_aurora") {
+        version.to_owned()
+    } else if version.starts_with("3.") {
+        format!("8.0.mysql_aurora.{version}")
+    } else if version.starts_with("2.") {
+        format!("5.7.mysql_aurora.{version}")
+    } else if version.starts_with("8.4.") {
+        format!("8.4.mysql_aurora.{version}")
+    } else {
+        version.to_owned()
+    }
+}
+
+impl Database {
+    /// Creates an Aurora MySQL database with the defaults of a careful engineer: serverless, encrypted, private, protected.
+    pub fn aurora_mysql() -> Self {
+        Self { engine: Some(ENGINE.into()), ..Self::default() }
+    }
+
+    /// Uses the cluster `identifier`, which exists already and is never changed.
+    #[must_use]
+    pub fn existing(mut self, identifier: impl Into<String>) -> Self {
+        self.existing = Some(identifier.into());
+        self
+    }
+
+    /// Sets the engine version, `3.10.4`.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets the writer's class, `db.r7g.large`.
+    #[must_use]
+    pub fn writer(mut self, class: impl Into<String>) -> Self {
+        self.writer = Some(Writer { class: Some(class.into()) });
+        self
+    }
+
+    /// Adds a reader of this class.
+    #[must_use]
+    pub fn reader(mut self, key: impl Into<String>, class: impl Into<String>) -> Self {
+        let reader = Reader { class: Some(class.into()), promotion_tier: None };
+        self.readers.insert(key.into(), reader);
+        self
+    }
+
+    /// Sets the range of serverless instances, in Aurora capacity units.
+    #[must_use]
+    pub fn serverless(mut self, min: f64, max: f64) -> Self {
+        self.serverless = Some(Capacity { min, max });
+        self
+    }
+
+    /// Sets a parameter of the cluster's group.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.parameters.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Sets a parameter of the instances' group.
+    #[must_use]
+    pub fn instance_parameter(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.instance_parameters.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Sets how connectors read it.
+    #[must_use]
+    pub fn capture(mut self, capture: Capture) -> Self {
+        self.capture = Some(capture);
+        self
+    }
+
+    /// Sets what a destroy does.
+    #[must_use]
+    pub fn on_destroy(mut self, on_destroy: OnDestroy) -> Self {
+        self.on_destroy = Some(on_destroy);
+        self
+    }
+
+    /// Gives the instances public addresses, or not.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        self.public = Some(public);
+        self
+    }
+
+    /// Sets the port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port.into());
+        self
+    }
+
+    /// Sets the master user.
+    #[must_use]
+    pub fn master_user(mut self, user: impl Into<String>) -> Self {
+        self.master_user = Some(user.into());
+        self
+    }
+
+    /// Sets for how many days backups are kept.
+    #[must_use]
+    pub fn backup_retention_days(mut self, days: u8) -> Self {
+        self.backup_retention = Some(format!("{days}d"));
+        self
+    }
+
+    /// Sets deletion protection.
+    #[must_use]
+    pub fn deletion_protection(mut self, on: bool) -> Self {
+        self.deletion_protection = Some(on);
+        self
+    }
+
+    /// Sends a log to CloudWatch.
+    #[must_use]
+    pub fn log(mut self, log: impl Into<String>) -> Self {
+        self.logs.push(log.into());
+        self
+    }
+
+    /// Sets the key for storage and secrets.
+    #[must_use]
+    pub fn kms_key(mut self, key: impl Into<String>) -> Self {
+        self.kms_key = Some(key.into());
+        self
+    }
+
+    /// Sets the subnets.
+    #[must_use]
+    pub fn subnets<S: Into<String>>(mut self, subnets: impl IntoIterator<Item = S>) -> Self {
+        self.subnets = Some(subnets.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Lets somebody connect.
+    #[must_use]
+    pub fn allow(mut self, allow: Allow) -> Self {
+        self.allow.push(allow);
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// The resource that has to be ready before the database named `name` answers: the writer, or an existing cluster.
+    pub fn ready(&self, name: &str) -> Address {
+        let what = if self.existing.is_some() { "cluster" } else { "writer" };
+        Address::new(format!("database.{name}.{what}"))
+    }
+
+    /// The address of the capture user's secret; outputs `secret_name`, `secret_arn`, `kms_key`.
+    pub fn capture_secret(name: &str) -> Address {
+        Address::new(format!("database.{name}.capture-secret"))
+    }
+
+    /// The capture user.
+    pub fn capture_user(&self) -> &str {
+        let user = self.capture.as_ref().and_then(|c| c.user.as_deref());
+        user.unwrap_or("debezium")
+    }
+
+    /// The table that starts incremental snapshots.
+    pub fn signal_table(&self) -> &str {
+        let table = self.capture.as_ref().and_then(|c| c.signal_table.as_deref());
+        table.unwrap_or("cdc.signal")
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &str {
+        self.engine.as_deref().unwrap_or(ENGINE)
+    }
+
+    /// The version in full.
+    pub fn full_version(&self) -> String {
+        full_version(self.version.as_deref().unwrap_or(VERSION))
+    }
+
+    /// The port of a created database. An existing one tells its own as an output.
+    pub fn port_or_default(&self) -> i32 {
+        self.port.unwrap_or(3306)
+    }
+
+    /// For how many hours binary logs are kept.
+    fn binlog_hours(&self) -> u64 {
+        let text = self.capture.as_ref().and_then(|c| c.binlog_retention.as_deref());
+        hours(text.unwrap_or("7d"))
+    }
+
+    fn backup_days(&self) -> u64 {
+        hours(self.backup_retention.as_deref().unwrap_or("7d")) / 24
+    }
+
+    fn writer_class(&self) -> &str {
+        let class = self.writer.as_ref().and_then(|w| w.class.as_deref());
+        class.unwrap_or(SERVERLESS_CLASS)
+    }
+
+    fn reader_class<'a>(&'a self, reader: &'a Reader) -> &'a str {
+        reader.class.as_deref().unwrap_or_else(|| self.writer_class())
+    }
+
+    /// Every class in use with the key that chose it.
+    fn classes(&self) -> Vec<(String, &str)> {
+        let readers = self.readers.iter();
+        std::iter::once(("writer.class".to_owned(), self.writer_class()))
+            .chain(readers.map(|(k, r)| (format!("readers.{k}.class"), self.reader_class(r))))
+            .collect()
+    }
+
+    fn capacity(&self) -> Option<Capacity> {
+        let any = self.classes().iter().any(|(_, class)| *class == SERVERLESS_CLASS);
+        any.then(|| self.serverless.unwrap_or(Capacity { min: 0.5, max: 8.0 }))
+    }
+}
+
+/// Whole hours; what can't be read was reported by the schema.
+fn hours(text: &str) -> u64 {
+    duration(text).unwrap_or(Duration::from_secs(7 * 86_400)).as_secs() / 3600
+}
+
+impl Component for Database {
+    const NAME: &'static str = "database";
+    const NAMED: bool = true;
+    const SCHEMA: &'static Schema = &schema::SCHEMA;
+
+    fn expand(&self, name: &str, cx: &mut Expansion<'_>) {
+        if !check::check(self, cx) {
+            return;
+        }
+        let plan = Plan::new(self, name, cx);
+        let secret = plan.capture_secret(cx);
+        match &self.existing {
+            Some(identifier) => plan.lookup(identifier, cx),
+            None => {
+                plan.groups(cx);
+                plan.parameters(cx);
+                plan.cluster(cx);
+                plan.instances(cx);
+            }
+        }
+        prepare::notices(self, name, &secret, cx);
+    }
+}
+
+/// A database on its way to resources.
+struct Plan<'a> {
+    database: &'a Database,
+    name: &'a str,
+    tags: Tags,
+    kms_key: Option<String>,
+    keep: bool,
+}
+
+const STAGE: &str = "database";
+
+impl<'a> Plan<'a> {
+    fn new(database: &'a Database, name: &'a str, cx: &Expansion<'_>) -> Self {
+        let mut tags = cx.header.tags.clone();
+        tags.extend(database.tags.clone());
+        Self {
+            database,
+            name,
+            tags,
+            kms_key: database.kms_key.clone().or_else(|| cx.header.kms_key.clone()),
+            keep: database.on_destroy == Some(OnDestroy::Keep),
+        }
+    }
+
+    fn address(&self, part: &str) -> String {
+        format!("database.{}.{part}", self.name)
+    }
+
+    fn output(&self, part: &str, output: &str) -> Input<String> {
+        Input::output(self.address(part), output)
+    }
+
+    fn subnets(&self) -> Input<Vec<String>> {
+        match &self.database.subnets {
+            Some(subnets) => subnets.clone().into(),
+            None => Input::output(NETWORK, "database_subnets"),
+        }
+    }
+
+    /// Adds the capture user's secret, and returns its name.
+    fn capture_secret(&self, cx: &mut Expansion<'_>) -> String {
+        let existing = self.database.capture.as_ref().and_then(|c| c.secret.clone());
+        let props = secret::Props {
+            name: existing
+                .clone()
+                .unwrap_or_else(|| format!("{}/{}/capture", cx.header.name, self.name)),
+            username: self.database.capture_user().to_owned(),
+            description: format!("User and password with which connectors read {}", self.name),
+            kms_key: self.kms_key.clone(),
+            existing: existing.is_some(),
+            tags: self.tags.clone(),
+        };
+        let address = Database::capture_secret(self.name);
+        cx.add::<Secret>(address, STAGE, &props, []);
+        props.name
+    }
+
+    fn lookup(&self, identifier: &str, cx: &mut Expansion<'_>) {
+        let props = db_cluster_lookup::Props {
+            name: identifier.to_owned(),
+            engine: self.database.engine().to_owned(),
+            parameters: BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
+        };
+        cx.add::<DbClusterLookup>(self.address("cluster"), STAGE, &props, []);
+    }
+
+    fn groups(&self, cx: &mut Expansion<'_>) {
+        let name = cx.name(&["database", self.name], 255);
+        let group = security_group::Props {
+            name: name.clone(),
+            description: format!("Database {} of the pipeline {}", self.name, cx.header.name),
+            vpc_id: Input::output(NETWORK, "vpc_id"),
+            tags: self.tags.clone(),
+        };
+        cx.add::<SecurityGroup>(self.address("group"), "security-groups", &group, []);
+        let port = self.database.port_or_default();
+        let ingress = |peer, description| Rule {
+            direction: Direction::Ingress,
+            protocol: "tcp".into(),
+            from_port: port,
+            to_port: port,
+            peer,
+            description,
+        };
+        let readers = cx.all::<Connector>().into_iter().filter(|(_, c)| c.source == self.name);
+        let mut rules: Vec<Rule> = readers
+            .map(|(connector, _)| {
+                let group = format!("connector.{connector}.group");
+                let peer = Peer::Group(Input::output(group, SecurityGroup::GROUP_ID));
+                ingress(peer, format!("connector {connector}"))
+            })
+            .collect();
+        rules.extend(self.database.allow.iter().filter_map(|allow| {
+            let peer = match (&allow.cidr, &allow.security_group, &allow.prefix_list) {
+                (Some(block), ..) if block.contains(':') => Peer::Cidr6(block.clone()),
+                (Some(block), ..) => Peer::Cidr(block.clone()),
+                (_, Some(group), _) => Peer::Group(group.as_str().into()),
+                (_, _, Some(list)) => Peer::PrefixList(list.clone()),
+                _ => return None,
+            };
+            Some(ingress(peer, allow.description.clone().unwrap_or_else(|| "allowed".into())))
+        }));
+        let props = security_group_rules::Props {
+            name: format!("rules of {name}"),
+            group_id: self.output("group", SecurityGroup::GROUP_ID),
+            rules,
+        };
+        cx.add::<SecurityGroupRules>(self.address("rules"), "security-groups", &props, []);
+        let subnets = db_subnet_group::Props {
+            name: cx.name(&[self.name], 255),
+            description: format!("Subnets of the database {}", self.name),
+            vpc_id: Input::output(NETWORK, "vpc_id"),
+            subnets: self.subnets(),
+            keep: self.keep,
+            tags: self.tags.clone(),
+        };
+        cx.add::<DbSubnetGroup>(self.address("subnets"), STAGE, &subnets, []);
+    }
+
+    fn parameters(&self, cx: &mut Expansion<'_>) {
+        let version = self.database.full_version();
+        let major: Vec<&str> = version.split('.').take(2).collect();
+        let props = |cx: &Expansion<'_>, of: &str, parameters| parameter_group::Props {
+            // The family is in the name, because another family is another group.
+            name: cx.name(&[self.name, of, &format!("mysql{}", major.join("-"))], 255),
+            family: format!("aurora-mysql{}", major.join(".")),
+            description: format!("Parameters of the database {}", self.name),
+            parameters,
+            keep: self.keep,
+            tags: self.tags.clone(),
+        };
+        let mut parameters: BTreeMap<String, String> =
+            BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect();
+        parameters.extend(self.database.parameters.clone());
+        let cluster = props(cx, "cluster", parameters);
+        cx.add::<DbClusterParameterGroup>(self.address("cluster-parameters"), STAGE, &cluster, []);
+        let instance = props(cx, "instance", self.database.instance_parameters.clone());
+        cx.add::<DbParameterGroup>(self.address("instance-parameters"), STAGE, &instance, []);
+    }
+
+    fn cluster(&self, cx: &mut Expansion<'_>) {
+        let database = self.database;
+        let props = aurora_cluster::Props {
+            name: cx.name(&[self.name], 63),
+            engine: database.engine().to_owned(),
+            version: database.full_version(),
+            master_user: database.master_user.clone().unwrap_or_else(|| "admin".into()),
+            port: database.port_or_default(),
+            serverless: database.capacity(),
+            kms_key: self.kms_key.clone(),
+            backup_retention_days: i32::try_from(database.backup_days()).unwrap_or(7),
+            deletion_protection: database.deletion_protection.unwrap_or(true),
+            logs: database.logs.iter().cloned().collect(),
+            subnet_group: self.output("subnets", DbSubnetGroup::NAME),
+            parameter_group: self.output("cluster-parameters", parameter_group::NAME),
+            instance_parameter_group: self.output("instance-parameters", parameter_group::NAME),
+            security_groups: vec![self.output("group", SecurityGroup::GROUP_ID)],
+            on_destroy: database.on_destroy.unwrap_or_default(),
+            tags: self.tags.clone(),
+        };
+        cx.add::<AuroraCluster>(self.address("cluster"), STAGE, &props, []);
+    }
+
+    fn instances(&self, cx: &mut Expansion<'_>) {
+        let instance =
+            |cx: &Expansion<'_>, parts: &[&str], class: &str, tier| aurora_instance::Props {
+                name: cx.name(parts, 63),
+                cluster: self.output("cluster", AuroraCluster::CLUSTER_ID),
+                engine: self.database.engine().to_owned(),
+                version: self.database.full_version(),
+                class: class.to_owned(),
+                promotion_tier: tier,
+                public: self.database.public.unwrap_or_default(),
+                parameter_group: self.output("instance-parameters", parameter_group::NAME),
+                revisions: vec![
+                    self.output("cluster-parameters", parameter_group::REVISION),
+                    self.output("instance-parameters", parameter_group::REVISION),
+                ],
+                subnets: self.subnets(),
+                keep: self.keep,
+                tags: self.tags.clone(),
+            };
+        let writer = instance(cx, &[self.name, "writer"], self.database.writer_class(), 0);
+        cx.add::<AuroraInstance>(self.address("writer"), STAGE, &writer, []);
+        for (key, reader) in &self.database.readers {
+            let class = self.database.reader_class(reader);
+            let tier = reader.promotion_tier.unwrap_or(1);
+            let props = instance(cx, &[self.name, "reader", key], class, tier);
+            // The first instance of a cluster becomes its writer.
+            let needs = [Address::new(self.address("writer"))];
+            let address = self.address(&format!("reader-{key}"));
+            cx.add::<AuroraInstance>(address, STAGE, &props, needs);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

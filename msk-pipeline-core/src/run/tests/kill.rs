@@ -1,0 +1,276 @@
+//! The kill loop: a run is killed at every point there is, and the next one has to come to the same end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::support::{Outside, Points, Wrap, blob, id_of, toy};
+use crate::graph::Resource;
+use crate::kind::Input;
+use crate::plan::Verb;
+use crate::run::RunError;
+use crate::testkit::Dial;
+
+fn first() -> Vec<Resource> {
+    let mut late = toy("late", "apps", |p| p.parent = Some(id_of("net")));
+    late.needs = vec!["sized".into()];
+    vec![
+        toy("net", "base", |_| ()),
+        toy("volume", "base", |p| p.size = 1.into()),
+        blob("config", "base", "one"),
+        toy("user", "apps", |p| {
+            p.parent = Some(id_of("net"));
+            p.blobs = vec![id_of("config")];
+        }),
+        toy("sized", "apps", |p| p.size = Input::output("volume", "size")),
+        toy("leaf", "apps", |p| p.parent = Some(id_of("user"))),
+        late,
+        toy("alone", "base", |_| ()),
+        toy("dropped", "apps", |p| p.parent = Some(id_of("net"))),
+    ]
+}
+
+/// In place: net, volume, sized (through volume's output), user (through config's). Delete first: alone, late. Create first: config.
+fn second() -> Vec<Resource> {
+    let mut resources = first();
+    resources.retain(|r| r.address.as_str() != "dropped");
+    let mut set = |address: &str, field: &str, value: serde_json::Value| {
+        let resource = resources.iter_mut().find(|r| r.address.as_str() == address).unwrap();
+        resource.props[field] = value;
+    };
+    set("net", "size", 2.into());
+    set("volume", "size", 3.into());
+    set("config", "content", "two".into());
+    set("alone", "shape", "square".into());
+    set("late", "shape", "square".into());
+    resources.push(toy("added", "apps", |p| p.parent = Some(id_of("net"))));
+    resources
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Names {
+    Unique,
+    Shared,
+}
+
+/// A world in which `done` was carried out undisturbed.
+fn world(names: Names, done: &[(Verb, Vec<Resource>)]) -> Outside {
+    let outside = Outside::new();
+    outside.cloud.set_lag(Duration::from_secs(5));
+    if names == Names::Shared {
+        outside.cloud.allow_same_names();
+    }
+    outside.cloud.plant("foreign", std::collections::BTreeMap::new());
+    for (verb, resources) in done {
+        let summary = outside.run(&Points::default(), Wrap::Sound, *verb, resources);
+        assert!(summary.unwrap().unwrap().is_complete());
+    }
+    // Until reads show what is.
+    let later = outside.now() + Duration::from_mins(1);
+    *outside.wall.lock().unwrap() = later;
+    outside
+}
+
+/// Compares line by line, because the values are long.
+#[track_caller]
+fn same(found: &serde_json::Value, expected: &serde_json::Value, at: &str) {
+    let lines =
+        |v| serde_json::to_string_pretty(v).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    let (found, expected): (Vec<_>, Vec<_>) = (lines(found), lines(expected));
+    if let Some(n) = (0..found.len().max(expected.len())).find(|&n| found.get(n) != expected.get(n))
+    {
+        let around =
+            |v: &[String]| v[n.saturating_sub(8).min(v.len())..(n + 3).min(v.len())].join("\n");
+        panic!("{at}: found\n{}\ninstead of\n{}", around(&found), around(&expected));
+    }
+}
+
+/// Kills one run at each of its points, and lets the next come to an end.
+fn kill_everywhere(
+    title: &str,
+    names: Names,
+    before: &[(Verb, Vec<Resource>)],
+    verb: Verb,
+    resources: &[Resource],
+) {
+    let base = world(names, before);
+    let undisturbed = base.fork();
+    let points = Points::default();
+    let summary = undisturbed.run(&points, Wrap::Sound, verb, resources).unwrap().unwrap();
+    assert!(summary.is_complete(), "{summary:?}");
+    let (counted, expected) = (points.counted(), undisturbed.canonical());
+    let foreign = undisturbed.cloud.truth("foreign", undisturbed.now());
+
+    let mut killed = 0;
+    for fatal in 1..=counted {
+        let at = format!("{title}, {names:?} names, killed at {fatal} of {counted}");
+        let outside = base.fork();
+        outside.asked.lock().unwrap().clear();
+        killed += usize::from(
+            outside.run(&Points::kill_at(fatal), Wrap::Sound, verb, resources).is_none(),
+        );
+        let approved: BTreeSet<String> =
+            outside.state().run.iter().flat_map(|run| run.approved.keys().cloned()).collect();
+        outside.asked.lock().unwrap().clear();
+        let again = outside.run(&Points::default(), Wrap::Sound, verb, resources);
+        let summary = again.unwrap().unwrap_or_else(|error| panic!("{at}: {error}"));
+        assert!(summary.is_complete(), "{at}: {summary:?}");
+        same(&outside.canonical(), &expected, &at);
+        for name in outside.cloud.all(outside.now()).keys() {
+            let (now, then) = (outside.cloud.creates(name), undisturbed.cloud.creates(name));
+            assert_eq!(now, then, "{at}: {name} was created {now} times");
+        }
+        assert_eq!(outside.cloud.doubles(), 0, "{at}");
+        assert_eq!(outside.cloud.truth("foreign", outside.now()), foreign, "{at}");
+        assert_eq!(*outside.unannounced.lock().unwrap(), Vec::<String>::new(), "{at}");
+        let asked: BTreeSet<_> = outside.asked.lock().unwrap().iter().cloned().collect();
+        assert!(asked.is_disjoint(&approved), "{at}: {asked:?} asked, {approved:?} was approved");
+        // And nothing is left to do.
+        outside.asked.lock().unwrap().clear();
+        let summary =
+            outside.run(&Points::default(), Wrap::Sound, verb, resources).unwrap().unwrap();
+        assert_eq!(summary, crate::run::RunSummary::default(), "{at}");
+    }
+    #[expect(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
+    {
+        println!("{title}, {names:?} names: counted {counted}, killed {killed}");
+    }
+    assert_eq!(killed, counted, "{title}");
+}
+
+#[test]
+fn create_survives_every_kill() {
+    for names in [Names::Unique, Names::Shared] {
+        kill_everywhere("create", names, &[], Verb::Apply, &first());
+    }
+}
+
+#[test]
+fn update_survives_every_kill() {
+    for names in [Names::Unique, Names::Shared] {
+        kill_everywhere("update", names, &[(Verb::Apply, first())], Verb::Apply, &second());
+    }
+}
+
+#[test]
+fn destroy_survives_every_kill() {
+    for names in [Names::Unique, Names::Shared] {
+        kill_everywhere("destroy", names, &[(Verb::Apply, first())], Verb::Destroy, &first());
+    }
+}
+
+/// A call is sent before its *begin* is durable: seen at once, and a kill in between makes a second object.
+#[test]
+fn a_late_begin_is_caught() {
+    let base = world(Names::Shared, &[]);
+    let outside = base.fork();
+    let points = Points::default();
+    outside.run(&points, Wrap::LateBegin, Verb::Apply, &first()).unwrap().unwrap();
+    assert!(!outside.unannounced.lock().unwrap().is_empty());
+
+    let doubled = (1..=points.counted()).any(|fatal| {
+        let outside = base.fork();
+        outside.run(&Points::kill_at(fatal), Wrap::LateBegin, Verb::Apply, &first());
+        outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &first()).unwrap().unwrap();
+        outside.cloud.doubles() > 0
+    });
+    assert!(doubled, "no kill made a second object");
+}
+
+#[test]
+fn a_missing_mark_check_is_caught() {
+    for (wrap, refused) in [(Wrap::Sound, true), (Wrap::NoMarkCheck, false)] {
+        let outside = world(Names::Unique, &[]);
+        outside.cloud.plant("alone", std::collections::BTreeMap::new());
+        let before = outside.cloud.truth("alone", outside.now());
+        let result = outside.run(&Points::default(), wrap, Verb::Apply, &first()).unwrap();
+        assert_eq!(matches!(result, Err(RunError::Refused(_))), refused, "{result:?}");
+        let untouched = outside.cloud.truth("alone", outside.now()) == before;
+        assert_eq!(untouched, refused, "{wrap:?}");
+    }
+}
+
+#[test]
+fn a_lost_reply_that_counts_as_a_failure_is_caught() {
+    for (wrap, sound) in [(Wrap::Sound, true), (Wrap::LostIsFailed, false)] {
+        let outside = world(Names::Shared, &[]);
+        let net = &first()[..1];
+        outside.cloud.dial("toy:Create", "net", Dial::LoseReply);
+        let summary = outside.run(&Points::default(), wrap, Verb::Apply, net);
+        assert_eq!(summary.unwrap().unwrap().is_complete(), sound, "{wrap:?}");
+        let _ = outside.run(&Points::default(), wrap, Verb::Apply, net);
+        assert_eq!(outside.cloud.doubles() == 0, sound, "{wrap:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_leaves_the_same_trace() {
+    let trace = || {
+        let outside = world(Names::Unique, &[(Verb::Apply, first())]);
+        outside.cloud.dial("toy:Update", "net", Dial::Throttle);
+        outside.cloud.dial("toy:Create", "added", Dial::LoseReply);
+        outside.cloud.dial("toy:Create", "late", Dial::NeverArrive);
+        outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &second()).unwrap().unwrap();
+        outside.run(&Points::default(), Wrap::Sound, Verb::Destroy, &second()).unwrap().unwrap();
+        let events = serde_json::to_string(&*outside.events.lock().unwrap()).unwrap();
+        let written = outside.written.lock().unwrap().clone();
+        (events, String::from_utf8(written).unwrap())
+    };
+    let (one, two) = (trace(), trace());
+    assert!(one.0.len() > 10_000 && one.1.len() > 10_000);
+    assert!(one == two);
+}
+
+fn complete(outside: &Outside, verb: Verb, resources: &[Resource]) {
+    let summary = outside.run(&Points::default(), Wrap::Sound, verb, resources);
+    let summary = summary.unwrap().unwrap();
+    let events = outside.events.lock().unwrap();
+    assert!(
+        summary.is_complete(),
+        "{summary:?} {:#?}",
+        events.iter().rev().take(4).collect::<Vec<_>>()
+    );
+}
+
+/// The old object of a create-first replacement goes last, and its parent has to make room first: neither may be left out.
+#[test]
+fn replacements_in_both_orders_do_not_wait_for_each_other() {
+    let version = |shape: &str| {
+        let mut config = blob("config", "base", shape);
+        config.needs = vec!["net".into()];
+        vec![toy("net", "base", |p| p.shape = shape.into()), config]
+    };
+    let outside = world(Names::Unique, &[(Verb::Apply, version("round"))]);
+    complete(&outside, Verb::Apply, &version("square"));
+    assert_eq!(outside.cloud.creates("net"), 2);
+    assert_eq!(outside.cloud.all(outside.now()).len(), 3, "net, config and the foreign one");
+}
+
+/// Killed while a replacement deletes, with reads that don't show it yet; then the edit is undone.
+#[test]
+fn what_is_on_its_way_does_not_pass_for_what_is_wanted() {
+    let version = |shape: &str| [toy("net", "base", |p| p.shape = shape.into())];
+    let base = world(Names::Unique, &[(Verb::Apply, version("round").to_vec())]);
+    let points = Points::default();
+    base.fork().run(&points, Wrap::Sound, Verb::Apply, &version("square"));
+    for fatal in 1..=points.counted() {
+        let outside = base.fork();
+        outside.run(&Points::kill_at(fatal), Wrap::Sound, Verb::Apply, &version("square"));
+        complete(&outside, Verb::Apply, &version("round"));
+        let later = outside.now() + Duration::from_mins(2);
+        *outside.wall.lock().unwrap() = later;
+        let left = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &version("round"));
+        assert_eq!(left.unwrap().unwrap(), crate::run::RunSummary::default(), "killed at {fatal}");
+    }
+}
+
+/// A kind that deletes an object which never became ready is told its props.
+#[test]
+fn what_was_never_ready_is_deleted_too() {
+    let outside = world(Names::Unique, &[]);
+    outside.cloud.dial("toy:Create", "net", Dial::FailLate("out of clay".into()));
+    let net = &first()[..1];
+    let summary = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, net).unwrap().unwrap();
+    assert_eq!(summary.failed, ["net".into()]);
+    complete(&outside, Verb::Destroy, net);
+    assert_eq!(outside.cloud.truth("net", outside.now()), None);
+}

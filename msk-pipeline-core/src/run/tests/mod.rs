@@ -1,0 +1,6 @@
+//! Tests of the engine as a whole, in virtual time.
+
+mod kill;
+mod mocked;
+mod random;
+mod support;
