@@ -15,12 +15,12 @@ mod stand_in;
 
 /// The sections that a file may have.
 pub(crate) fn components() -> Components {
-    stand_in::components()
+    msk_pipeline_aws::components::components().with::<stand_in::Connector>()
 }
 
 /// Every kind, on a session's clients. Files that calls upload are found among the artifacts.
-pub(crate) fn registry(session: &Session, _artifacts: &Artifacts) -> Registry {
-    kinds::registry(session)
+pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
+    kinds::registry(session, artifacts)
 }
 
 /// Fetches and packs what the pipeline's connectors run, before anything is planned. `cache` holds what was fetched and packed.

@@ -91,7 +91,7 @@ impl View<'_> {
         } else {
             format!("  {}", p.dim(tame(&step.name)))
         };
-        out.push(format!("  {head} {}{name}", p.bold(&step.address)));
+        self.line(2, &format!("{head} {}{name}", p.bold(&step.address)), out);
         if let Some(because) = &step.because {
             self.line(6, &format!("because {}", tame(because)), out);
         }
