@@ -1,2 +1,7 @@
-//! The command line.
-fn main() {}
+//! The binary: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    msk_pipeline_cli::run(std::env::args_os())
+}

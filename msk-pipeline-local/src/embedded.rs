@@ -15,12 +15,18 @@ use msk_pipeline_emulator::world::Delivery;
 pub struct Embedded {
     world: Arc<dyn Handle>,
     clock: Arc<dyn Clock>,
+    durable: bool,
 }
 
 impl Embedded {
     /// Clients that reach `world`, at the time that `clock` tells.
     pub fn session(world: Arc<dyn Handle>, clock: Arc<dyn Clock>, region: &str) -> Session {
-        Session::embedded(Arc::new(Self { world, clock }), region)
+        Session::embedded(Arc::new(Self { world, clock, durable: false }), region)
+    }
+
+    /// As [`session`](Self::session), for a world that waits for its disk: calls run where they hold nobody up.
+    pub fn durable(world: Arc<dyn Handle>, clock: Arc<dyn Clock>, region: &str) -> Session {
+        Session::embedded(Arc::new(Self { world, clock, durable: true }), region)
     }
 }
 
@@ -34,7 +40,13 @@ impl Handler for Embedded {
             headers: request.headers,
             body: request.body.into(),
         };
-        let response = self.world.call(self.clock.wall().0, &request);
+        let response = if self.durable {
+            let (world, clock) = (Arc::clone(&self.world), Arc::clone(&self.clock));
+            let call = move || world.call(clock.wall().0, &request);
+            tokio::task::spawn_blocking(call).await.ok()?
+        } else {
+            self.world.call(self.clock.wall().0, &request)
+        };
         if response.delay > 0 {
             self.clock.sleep(Duration::from_millis(response.delay)).await;
         }

@@ -1,7 +1,12 @@
 //! Rehearsal: the AWS provider on the embedded AWS, in one process and without a socket.
 //!
-//! The only crate that knows both sides. [`Embedded`] puts the SDK's clients on a world.
+//! The only crate that knows both sides. [`Embedded`] puts the SDK's clients on a world; [`LocalWorld`] is the world that
+//! `--local` uses: in a folder, shared by processes, its time scaled.
 
+mod clock;
 mod embedded;
+mod local_world;
 
+pub use clock::WorldClock;
 pub use embedded::Embedded;
+pub use local_world::{LocalError, LocalWorld, Row, Settings};

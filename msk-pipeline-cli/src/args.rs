@@ -1,0 +1,286 @@
+//! What can be typed: clap's types and nothing else. Every flag can be given as an environment variable `MSKP_…`, too.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use msk_pipeline_core::dsl::duration;
+
+const EXITS: &str = "\
+Exit codes, the first that holds:
+  130  interrupted: what goes on in AWS is listed, the same command continues
+    3  invalid input or usage, or the wrong account
+    5  another run holds the state
+    6  refused, because data would be lost or read again
+    1  failed
+    4  a gate was declined, or is open
+    2  changes are present (only with --detailed-exitcode)
+    0  done
+
+Every flag is also an environment variable (MSKP_FILE, MSKP_LOCAL=1, …), variables are MSKP_VAR_<name>; NO_COLOR turns color off.";
+
+/// Change-data-capture pipelines on AWS, declared as one value: Aurora, MSK and MSK Connect with Debezium, in dependency order.
+#[derive(Debug, Parser)]
+#[command(name = "msk-pipeline", version, after_help = EXITS, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that stand before or after the command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The file that declares the pipeline
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "pipeline.toml")]
+    #[arg(env = "MSKP_FILE", hide_env = true)]
+    pub(crate) file: PathBuf,
+    /// Use the embedded AWS, kept in .msk-pipeline/world beside the file; everything in it is simulated
+    #[arg(long, global = true, env = "MSKP_LOCAL", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) local: bool,
+    /// Merge the section [env.NAME] over the file
+    #[arg(long, global = true, value_name = "NAME", env = "MSKP_ENV", hide_env = true)]
+    pub(crate) env: Option<String>,
+    /// Set a variable, which the file uses as ${var.NAME}; repeatable
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) vars: Vec<(String, String)>,
+    /// Print one JSON document, or for apply and destroy one JSON event a line
+    #[arg(long, global = true, env = "MSKP_JSON", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) json: bool,
+    /// Say more; -vv also says what is as it should be
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "MSKP_VERBOSE", hide_env = true)]
+    pub(crate) verbose: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a file to begin with
+    Init,
+    /// Check the file, without AWS
+    Validate,
+    /// Print the JSON Schema of the file, for editors
+    Schema,
+    /// Print what waits for what, without AWS
+    Graph {
+        /// The form
+        #[arg(long, value_enum, default_value_t = GraphFormat::Dot, env = "MSKP_FORMAT", hide_env = true)]
+        format: GraphFormat,
+    },
+    /// Show every call that apply would make, and what it does to data; changes nothing
+    Plan(PlanArgs),
+    /// Make what is declared; asks at each stage
+    Apply(ApplyArgs),
+    /// Delete everything that apply made, dependents first
+    Destroy(DestroyArgs),
+    /// Show what is recorded, what is in flight, and whether AWS still agrees; changes nothing
+    Status,
+    /// Print outputs: ids, ARNs, endpoints
+    Output {
+        /// A resource's address, or one output of it (kafka.main.cluster.cluster_arn)
+        name: Option<String>,
+    },
+    /// Look at the recorded state, without AWS
+    State {
+        #[command(subcommand)]
+        command: StateCommand,
+    },
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// The embedded AWS: what exists in it; empty it; serve it to any AWS client
+    Local {
+        #[command(subcommand)]
+        command: LocalCommand,
+    },
+}
+
+impl Command {
+    /// The word for it in JSON.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Command::Init => "init",
+            Command::Validate => "validate",
+            Command::Schema => "schema",
+            Command::Graph { .. } => "graph",
+            Command::Plan(_) => "plan",
+            Command::Apply(_) => "apply",
+            Command::Destroy(_) => "destroy",
+            Command::Status => "status",
+            Command::Output { .. } => "output",
+            Command::State { .. } => "state",
+            Command::Completions { .. } => "completions",
+            Command::Local { .. } => "local",
+        }
+    }
+
+    /// True for the commands whose JSON is a stream of events.
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self, Command::Apply(_) | Command::Destroy(_))
+    }
+}
+
+/// A form of graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid, as GitHub renders it
+    Mermaid,
+    /// {"nodes": […], "edges": […]}
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Show what destroy would do
+    #[arg(long, env = "MSKP_DESTROY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) destroy: bool,
+    /// Save the plan, for `apply FILE`
+    #[arg(long, value_name = "FILE", env = "MSKP_OUT", hide_env = true)]
+    pub(crate) out: Option<PathBuf>,
+    /// Exit with 2 if there are changes
+    #[arg(long, env = "MSKP_DETAILED_EXITCODE", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// A plan that `plan --out` saved: it and nothing else is carried out
+    pub(crate) planfile: Option<PathBuf>,
+    /// Pass every gate without a question; does not agree to losing data
+    #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) auto_approve: bool,
+    /// Pass the gate of this stage; repeatable
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "MSKP_APPROVE",
+        hide_env = true
+    )]
+    pub(crate) approve: Vec<String>,
+    /// Agree that this resource's data is lost or read again; repeatable
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(env = "MSKP_ALLOW_DATA_LOSS", hide_env = true)]
+    pub(crate) allow_data_loss: Vec<String>,
+    /// How long to wait for another run to end: 30s, 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    #[arg(env = "MSKP_LOCK_TIMEOUT", hide_env = true)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DestroyArgs {
+    /// Only this stage and what depends on it; repeatable
+    #[arg(
+        long = "stage",
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "MSKP_STAGE",
+        hide_env = true
+    )]
+    pub(crate) stages: Vec<String>,
+    /// Pass every gate without a question; agrees to losing data only with --local
+    #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) auto_approve: bool,
+    /// Agree that this resource's data is lost; repeatable
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(env = "MSKP_ALLOW_DATA_LOSS", hide_env = true)]
+    pub(crate) allow_data_loss: Vec<String>,
+    /// How long to wait for another run to end: 30s, 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    #[arg(env = "MSKP_LOCK_TIMEOUT", hide_env = true)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StateCommand {
+    /// Every recorded resource
+    List,
+    /// Everything recorded of one resource
+    Show {
+        /// Its address
+        address: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// What exists in the embedded AWS
+    Inventory,
+    /// Empty it, and forget what pipelines had made in it
+    Reset,
+    /// Serve it on 127.0.0.1 to any AWS client, until interrupted
+    Serve {
+        /// The port; 0 takes a free one
+        #[arg(long, value_name = "N", default_value_t = 4566, env = "MSKP_PORT", hide_env = true)]
+        port: u16,
+        /// How fast its time goes from now on; 1 is real time, 0 standstill
+        #[arg(long, value_name = "X", value_parser = scale, env = "MSKP_TIME_SCALE", hide_env = true)]
+        time_scale: Option<f64>,
+    },
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a variable is written NAME=VALUE".into()),
+    }
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(scale) if scale.is_finite() && (0.0..=100_000.0).contains(&scale) => Ok(scale),
+        _ => Err("a number from 0 to 100000 is expected".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        fn check(command: &clap::Command) {
+            for arg in command.get_arguments() {
+                let Some(long) = arg.get_long() else { continue };
+                // Variables have one of their own each: MSKP_VAR_<name>.
+                if ["help", "version", "var"].contains(&long) {
+                    continue;
+                }
+                let expected = format!("MSKP_{}", long.replace('-', "_").to_uppercase());
+                let found = arg.get_env().map(|e| e.to_string_lossy().into_owned());
+                assert_eq!(found, Some(expected), "--{long} of {}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_verb() {
+        for line in ["-f a.toml --local plan --json", "plan --local --json -f a.toml"] {
+            let cli = Cli::try_parse_from(["msk-pipeline"].into_iter().chain(line.split(' ')));
+            let global = cli.expect("parses").global;
+            assert!(global.local && global.json && global.file == *"a.toml");
+        }
+    }
+}

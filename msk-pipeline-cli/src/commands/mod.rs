@@ -1,0 +1,45 @@
+//! One file a verb: it gets settings and a printer, calls the library, and returns how it ended.
+
+mod apply;
+mod completions;
+mod destroy;
+mod graph;
+mod init;
+mod local;
+mod output;
+mod plan;
+mod run;
+mod schema;
+mod state;
+mod status;
+mod validate;
+
+use std::sync::Arc;
+
+use crate::args::Command;
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// Carries a command out.
+pub(crate) async fn run(
+    command: &Command,
+    settings: &Arc<Settings>,
+    printer: &Arc<Printer>,
+) -> Result<Exit, Failure> {
+    match command {
+        Command::Init => init::run(settings, printer),
+        Command::Validate => validate::run(settings, printer),
+        Command::Schema => Ok(schema::run(printer)),
+        Command::Graph { format } => graph::run(settings, printer, *format),
+        Command::Plan(args) => plan::run(settings, printer, args).await,
+        Command::Apply(args) => apply::run(settings, printer, args).await,
+        Command::Destroy(args) => destroy::run(settings, printer, args).await,
+        Command::Status => status::run(settings, printer).await,
+        Command::Output { name } => output::run(settings, printer, name.as_deref()).await,
+        Command::State { command } => state::run(settings, printer, command).await,
+        Command::Completions { shell } => Ok(completions::run(printer, *shell)),
+        Command::Local { command } => local::run(settings, printer, command).await,
+    }
+}

@@ -1,0 +1,309 @@
+//! What apply and destroy share: everything before the first call, the run itself, and how its end is told.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msk_pipeline_aws::Artifacts;
+use msk_pipeline_core::dsl::Expanded;
+use msk_pipeline_core::graph::Graph;
+use msk_pipeline_core::plan::{Plan, Verb};
+use msk_pipeline_core::run::{ApplyOptions, Engine, EventSink, RunError, RunSummary};
+use serde_json::Value;
+
+use crate::declaration::Declaration;
+use crate::diagnostic::{Failure, warn};
+use crate::exit::Exit;
+use crate::interrupt::Interrupt;
+use crate::printer::{Printer, tame, wrap};
+use crate::prompt::Gates;
+use crate::provider;
+use crate::report::human::Human;
+use crate::report::json::{self, Json};
+use crate::report::words::{SIMULATED, count, span_here};
+use crate::settings::Settings;
+use crate::target::Target;
+
+/// How often the live view is redrawn.
+const FRAME: Duration = Duration::from_millis(125);
+
+/// Everything that is known before a plan is made.
+pub(super) struct Prepared {
+    pub(super) declaration: Declaration,
+    pub(super) target: Target,
+    pub(super) expanded: Expanded,
+    pub(super) graph: Graph,
+    artifacts: Artifacts,
+}
+
+impl Prepared {
+    /// Checks the file, reaches AWS, packs plugins and expands. `doing` is said at once.
+    pub(super) async fn new(
+        settings: &Settings,
+        printer: &Printer,
+        doing: &str,
+    ) -> Result<Self, Failure> {
+        let declaration = Declaration::read(settings)?;
+        // Everything wrong with the file is told before anything is reached or written.
+        declaration.expand_offline()?;
+        let header = declaration.pipeline.header();
+        let place = if settings.local {
+            format!("the embedded AWS, {SIMULATED}")
+        } else {
+            format!("AWS, {}", header.region)
+        };
+        printer.say(printer.err.dim(format!("{doing} {} on {place}", header.name)));
+        let target = Target::open(settings, header).await?;
+        let folder = settings.dot_folder();
+        let (facts, artifacts) =
+            provider::prepare(&declaration.pipeline, &folder, settings.local).await?;
+        let registry = provider::registry(&target.session, &artifacts);
+        let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
+        if !printer.json {
+            warn(&expanded.problems, &declaration.source, printer);
+        }
+        Ok(Self { declaration, target, expanded, graph, artifacts })
+    }
+
+    pub(super) fn engine(
+        &self,
+        settings: &Settings,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Engine, Failure> {
+        let registry = provider::registry(&self.target.session, &self.artifacts);
+        self.target.engine(settings, self.declaration.pipeline.header(), registry, events)
+    }
+}
+
+/// State that dies with a container's disk is refused where that is likely.
+pub(super) fn check_store(settings: &Settings, declared: Option<&str>) -> Result<(), Failure> {
+    if settings.ci && !settings.local && declared.is_none() {
+        let message = "CI is set, and the state would lie in a folder of this machine";
+        return Err(Failure::new(Exit::Invalid, message).help(
+            "if this disk outlives the job, say so in [pipeline]: state = \".msk-pipeline/state\"",
+        ));
+    }
+    Ok(())
+}
+
+/// One run: what it needs and how it is told.
+pub(super) struct Run<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) printer: &'a Arc<Printer>,
+    pub(super) prepared: &'a Prepared,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) verb: Verb,
+    /// The command that was given, to be copied.
+    pub(super) again: String,
+    human: Arc<Human>,
+    pub(super) engine: Engine,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        printer: &'a Arc<Printer>,
+        prepared: &'a Prepared,
+        interrupt: &'a Interrupt,
+        verb: Verb,
+        again: String,
+    ) -> Result<Self, Failure> {
+        let (simulated, target) = (settings.local, &prepared.target);
+        let human = Arc::new(Human::new(printer, &target.clock, simulated, target.scale));
+        let events: Arc<dyn EventSink> = if printer.json {
+            Arc::new(Json { printer: Arc::clone(printer), simulated })
+        } else {
+            Arc::clone(&human) as Arc<_>
+        };
+        let engine = prepared.engine(settings, events)?;
+        Ok(Self { settings, printer, prepared, interrupt, verb, again, human, engine })
+    }
+
+    /// Shows a plan that was made before the run.
+    pub(super) fn show(&self, plan: &Plan) {
+        if !self.printer.json {
+            self.human.show(plan);
+        }
+    }
+
+    /// Carries it out and tells how it ended.
+    pub(super) async fn execute(
+        &self,
+        options: ApplyOptions,
+        gates: &Gates,
+    ) -> Result<Exit, Failure> {
+        let (graph, cancel) = (&self.prepared.graph, &self.interrupt.cancel);
+        let result = match self.verb {
+            Verb::Apply => self.ticking(self.engine.apply(graph, options, gates, cancel)).await,
+            Verb::Destroy => self.ticking(self.engine.destroy(graph, options, gates, cancel)).await,
+        };
+        self.human.end();
+        match result {
+            Ok(summary) => Ok(self.tell(&summary)),
+            Err(error) => Err(self.fail(&error).await),
+        }
+    }
+
+    async fn ticking<T>(&self, run: impl Future<Output = T>) -> T {
+        let mut run = std::pin::pin!(run);
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut run => return result,
+                _ = frames.tick() => self.human.tick(),
+            }
+        }
+    }
+
+    /// A run that did not begin; where several reasons hold, the one whose exit code comes first.
+    async fn fail(&self, error: &RunError) -> Failure {
+        let failure = Failure::run(error, &self.again);
+        if matches!(error, RunError::Interrupted)
+            && let Ok(state) = self.engine.state().await
+            && state.pending().next().is_some()
+        {
+            for (address, _, pending) in state.pending() {
+                self.printer.say(format!("  {address}: {} goes on{}", pending.op, self.mark()));
+            }
+            return failure.help(format!("this continues: {}", self.again));
+        }
+        failure
+    }
+
+    fn mark(&self) -> String {
+        if self.settings.local { format!(" {SIMULATED}") } else { String::new() }
+    }
+
+    fn tell(&self, summary: &RunSummary) -> Exit {
+        let exit = exit_of(summary);
+        let next = self.next(summary, exit);
+        if self.printer.json {
+            let notices = match self.verb {
+                Verb::Apply => serde_json::to_value(&self.prepared.expanded.notices),
+                Verb::Destroy => Ok(Value::Array(Vec::new())),
+            };
+            let notices = notices.unwrap_or_default();
+            self.printer.data_json(&json::result(
+                self.verb.as_str(),
+                exit,
+                Some(summary),
+                &notices,
+                &next,
+                self.settings.local,
+            ));
+            return exit;
+        }
+        self.tell_people(summary, exit);
+        self.printer.say(next);
+        exit
+    }
+
+    fn tell_people(&self, summary: &RunSummary, exit: Exit) {
+        let (p, printer) = (self.printer.err, self.printer);
+        let say = |text: String| printer.say(wrap(&text, printer.width(), 4));
+        let list = |addresses: &[msk_pipeline_core::Address]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        if *summary != RunSummary::default() {
+            printer.say("");
+        }
+        if !summary.interrupted.is_empty() {
+            let going: Vec<_> =
+                summary.interrupted.iter().filter_map(|(a, g)| Some((a, g.as_ref()?))).collect();
+            if going.is_empty() {
+                say(p.yellow("Interrupted. Nothing is under way."));
+            } else {
+                let cloud = if self.settings.local { "the embedded AWS" } else { "AWS" };
+                say(p.yellow(format!("Interrupted. This goes on in {cloud} without the program:")));
+                for (address, going_on) in going {
+                    say(format!("  {address}: {}{}", tame(going_on), self.mark()));
+                }
+            }
+            let rest = summary.interrupted.iter().filter(|(_, g)| g.is_none()).count();
+            let rest = rest + summary.skipped.len();
+            if rest > 0 {
+                say(format!("Not begun: {}.", count(rest, "step")));
+            }
+        }
+        if !summary.failed.is_empty() {
+            say(p.red(format!("{} failed: {}", summary.failed.len(), list(&summary.failed))));
+            if !summary.skipped.is_empty() {
+                say(format!(
+                    "{} skipped because of that: {}",
+                    summary.skipped.len(),
+                    list(&summary.skipped)
+                ));
+            }
+        }
+        if !summary.declined.is_empty() {
+            say(p.yellow(format!(
+                "Declined, with what depends on it: stage {}",
+                summary.declined.join(", ")
+            )));
+        }
+        if !summary.open.is_empty() {
+            let stages = summary.open.join(", ");
+            say(p.yellow(match summary.open.len() {
+                1 => format!("Nothing was changed: the gate of stage {stages} is open."),
+                _ => format!("Nothing was changed: the gates of stages {stages} are open."),
+            }));
+        }
+        let parts: Vec<String> = [
+            (summary.created, "created"),
+            (summary.updated, "changed"),
+            (summary.deleted, "deleted"),
+        ]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+        if !parts.is_empty() {
+            let time =
+                span_here(Duration::from_millis(summary.elapsed_ms), self.prepared.target.scale);
+            let text = format!("{} in {time}.{}", parts.join(", "), self.mark());
+            say(if exit == Exit::Done { p.green(p.bold(format!("Done: {text}"))) } else { text });
+        }
+        if self.verb == Verb::Apply && exit == Exit::Done {
+            let mut lines = Vec::new();
+            self.human.view(&self.prepared.expanded.notices).notices(&mut lines);
+            if !lines.is_empty() {
+                printer.say(lines.join("\n"));
+                printer.say("");
+            }
+        }
+    }
+
+    fn next(&self, summary: &RunSummary, exit: Exit) -> String {
+        match exit {
+            Exit::Done if self.verb == Verb::Apply => {
+                format!("Next: endpoints and ids with {}", self.settings.command("output"))
+            }
+            Exit::Done if self.settings.local => {
+                format!("Next: see what is left with {}", self.settings.local_command("inventory"))
+            }
+            Exit::Done => format!("Next: {} brings it up again", self.settings.command("apply")),
+            Exit::Gate if !summary.open.is_empty() => {
+                let stages = summary.open.iter().map(|s| format!(" --approve {s}"));
+                let flags = match self.verb {
+                    Verb::Apply => stages.collect::<String>(),
+                    Verb::Destroy => " --auto-approve".into(),
+                };
+                let also = if self.verb == Verb::Apply { " (or --auto-approve)" } else { "" };
+                format!("Next: {}{flags}{also}", self.again)
+            }
+            Exit::Interrupted => format!("Next: this continues: {}", self.again),
+            _ => format!("Next: {} goes on where this ended", self.again),
+        }
+    }
+}
+
+fn exit_of(summary: &RunSummary) -> Exit {
+    let holds = [
+        (!summary.interrupted.is_empty(), Exit::Interrupted),
+        (!summary.failed.is_empty(), Exit::Failed),
+        (!summary.declined.is_empty() || !summary.open.is_empty(), Exit::Gate),
+    ];
+    holds.into_iter().filter(|(holds, _)| *holds).map(|(_, e)| e).max().unwrap_or(Exit::Done)
+}

@@ -1,0 +1,111 @@
+//! The AWS that a command reaches: the real one or the embedded one, its account, its time, and where state about it lives.
+
+use std::sync::Arc;
+
+use msk_pipeline_aws::Session;
+use msk_pipeline_core::dsl::Header;
+use msk_pipeline_core::run::{Engine, EventSink};
+use msk_pipeline_core::state::{FileStore, Pin, State, StateStore};
+use msk_pipeline_core::{Clock, Entropy, RealClock};
+use msk_pipeline_local::{LocalWorld, Settings as Place};
+
+use crate::declaration::Declaration;
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::state_folder;
+
+/// An AWS.
+pub(crate) struct Target {
+    pub(crate) session: Session,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pin: Pin,
+    pub(crate) store: Arc<dyn StateStore>,
+    /// World time in one unit of real time.
+    pub(crate) scale: f64,
+}
+
+/// The account and region of the embedded AWS for a file.
+pub(crate) fn place(header: &Header) -> Place {
+    let mut place = Place::new(header.region.as_str());
+    if let Some(account) = &header.account {
+        place.account.clone_from(account);
+    }
+    place
+}
+
+impl Target {
+    /// Reaches the AWS that the settings name, and refuses an account that the file does not.
+    pub(crate) async fn open(settings: &Settings, header: &Header) -> Result<Self, Failure> {
+        let (session, clock, scale) = if settings.local {
+            let place = place(header);
+            let folder = state_folder::world(settings, &place.account, &place.region);
+            let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
+            let scale = local.scale().map_err(|e| Failure::local(&e))?;
+            (local.session, local.clock, scale)
+        } else {
+            let clock: Arc<dyn Clock> = Arc::new(RealClock::system());
+            (Session::connect(&header.region).await, clock, 1.0)
+        };
+        let pin = session
+            .pin()
+            .await
+            .map_err(|error| Failure::call("AWS does not tell whose account this is", &error))?;
+        if let Some(account) = header.account.as_ref().filter(|a| **a != pin.account) {
+            let message = format!(
+                "these credentials are of account {}, the file says {account}",
+                pin.account
+            );
+            return Err(Failure::new(Exit::Invalid, message)
+                .help("use credentials of that account, or correct `account` in [pipeline]"));
+        }
+        let folder = state_folder::of(settings, header, &pin.account)?;
+        Ok(Self { session, clock, pin, store: Arc::new(FileStore::new(folder)), scale })
+    }
+
+    /// The engine for a pipeline here.
+    pub(crate) fn engine(
+        &self,
+        settings: &Settings,
+        header: &Header,
+        registry: msk_pipeline_core::kind::Registry,
+        events: Arc<dyn EventSink>,
+    ) -> Result<Engine, Failure> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| {
+            Failure::new(Exit::Failed, format!("the system gives no random bytes: {error}"))
+        })?;
+        Ok(Engine {
+            registry,
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::new(Entropy::from_bytes(seed)),
+            events,
+            pipeline: header.name.clone(),
+            pin: self.pin.clone(),
+            who: format!("{}, process {}", settings.user, std::process::id()),
+        })
+    }
+}
+
+/// The recorded state and where it is, without AWS where the account is clear.
+pub(crate) async fn recorded(
+    settings: &Settings,
+    declaration: &Declaration,
+) -> Result<(State, String), Failure> {
+    let header = declaration.pipeline.header();
+    let folder = match state_folder::known(settings, header)? {
+        Some(folder) => folder,
+        None => {
+            let session = Session::connect(&header.region).await;
+            let pin = session.pin().await.map_err(|error| {
+                Failure::call("AWS does not tell whose account this is", &error)
+                    .help("write `account` in [pipeline] to look at state without AWS")
+            })?;
+            state_folder::of(settings, header, &pin.account)?
+        }
+    };
+    let store = FileStore::new(folder);
+    let state = store.load().await.and_then(msk_pipeline_core::state::Loaded::fold);
+    Ok((state.map_err(|e| Failure::store(&e))?, store.location()))
+}
