@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
-use msk_pipeline_aws::{Artifacts, Session, kinds};
-use msk_pipeline_core::dsl::{Components, Facts, Pipeline};
+use msk_pipeline_aws::{Artifacts, Session, kinds, plugins};
+use msk_pipeline_core::dsl::Components;
 use msk_pipeline_core::kind::Registry;
 
+use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
-
-mod stand_in;
+use crate::exit::Exit;
 
 /// The sections that a file may have.
 pub(crate) fn components() -> Components {
-    msk_pipeline_aws::components::components().with::<stand_in::Connector>()
+    msk_pipeline_aws::components::components()
 }
 
 /// Every kind, on a session's clients. Files that calls upload are found among the artifacts.
@@ -23,14 +23,25 @@ pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
     kinds::registry(session, artifacts)
 }
 
-/// Fetches and packs what the pipeline's connectors run, before anything is planned. `cache` holds what was fetched and packed.
-#[expect(clippy::unused_async, reason = "fetches once plugins are packed here")]
+/// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are cached under `.msk-pipeline/plugins`
+/// beside the file, and what was fetched is recorded in `msk-pipeline.lock`.
 pub(crate) async fn prepare(
-    _pipeline: &Pipeline,
-    _folder: &Path,
-    _local: bool,
-) -> Result<(Facts, Artifacts), Failure> {
-    Ok((Facts::default(), Artifacts::default()))
+    declaration: &Declaration,
+    folder: &Path,
+    local: bool,
+) -> Result<plugins::Prepared, Failure> {
+    let pipeline = declaration.pipeline.clone();
+    let mut options = plugins::PackOptions::new(folder);
+    // The embedded workers resolve placeholders themselves, so that a rehearsal needs no provider archive.
+    options.provider_optional = local;
+    let packed = tokio::task::spawn_blocking(move || plugins::prepare(&pipeline, &options)).await;
+    match packed {
+        Ok(Ok(prepared)) => Ok(prepared),
+        Ok(Err(problems)) => Err(Failure::problems(&problems, declaration.source.clone())),
+        Err(error) => {
+            Err(Failure::new(Exit::Failed, format!("packing the plugins failed: {error}")))
+        }
+    }
 }
 
 /// Clients that reach nothing: for what is pure.

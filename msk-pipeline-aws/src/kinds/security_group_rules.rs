@@ -395,7 +395,19 @@ impl Kind for SecurityGroupRules {
     }
 }
 
+/// What EC2 takes in a rule's description: fewer than 256 of these characters (`InvalidParameterValue` otherwise).
+fn is_description(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ". _-:/()#,@[]+=&;{}!$*".contains(c);
+    text.len() < 256 && text.chars().all(allowed)
+}
+
 fn converge(want: &Props, seen: Option<&Seen>) -> Next<Call, Outputs> {
+    if let Some(rule) = want.rules.iter().find(|r| !is_description(&r.description)) {
+        return Next::Refuse {
+            because: format!("EC2 does not take the description `{}`", rule.description),
+            help: "use letters, digits, blanks and . _-:/()#,@[]+=&;{}!$*".into(),
+        };
+    }
     // A group that does not exist yet will have EC2's default rule.
     let fresh = [Rule::default_egress()];
     let present = seen.map_or(fresh.as_slice(), |s| s.rules.as_slice());

@@ -54,13 +54,14 @@ impl Prepared {
         };
         printer.say(printer.err.dim(format!("{doing} {} on {place}", header.name)));
         let target = Target::open(settings, header).await?;
-        let folder = settings.dot_folder();
-        let (facts, artifacts) =
-            provider::prepare(&declaration.pipeline, &folder, settings.local).await?;
+        let folder = settings.folder();
+        let plugins = provider::prepare(&declaration, &folder, settings.local).await?;
+        let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
         let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
         if !printer.json {
             warn(&expanded.problems, &declaration.source, printer);
+            warn(&plugins.warnings, &declaration.source, printer);
         }
         Ok(Self { declaration, target, expanded, graph, artifacts })
     }

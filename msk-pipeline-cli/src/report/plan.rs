@@ -291,14 +291,15 @@ impl View<'_> {
     }
 }
 
-/// The stages of the steps that `shown` picks, in the order in which they come up.
+/// The stages that are shown: in the plan's order, then those without changes.
 fn stages(plan: &Plan, shown: impl Fn(&Step) -> bool) -> Vec<&str> {
-    let mut stages: Vec<&str> = Vec::new();
+    let mut stages = plan.stages();
     for step in plan.steps.iter().filter(|s| shown(s)) {
         if !stages.contains(&step.stage.as_str()) {
             stages.push(&step.stage);
         }
     }
+    stages.retain(|stage| plan.steps.iter().any(|s| s.stage == *stage && shown(s)));
     stages
 }
 

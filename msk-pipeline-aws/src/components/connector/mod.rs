@@ -302,10 +302,8 @@ impl Plan<'_> {
         let database = group_of(self.source.existing(), self.source.address("group"));
         let port = u16::try_from(self.source.database.port_or_default()).unwrap_or(3306);
         let egress = |port, peer, what: &str| Rule::tcp(Direction::Egress, port, peer, what);
-        let resolver = Rule {
-            protocol: "udp".into(),
-            ..egress(53, anywhere(), "resolvers of the VPC's DHCP options")
-        };
+        let resolver =
+            Rule { protocol: "udp".into(), ..egress(53, anywhere(), "resolvers named by the VPC") };
         let props = rules::Props {
             name: format!("rules of {name}"),
             group_id: self.output("group", SecurityGroup::GROUP_ID),
@@ -313,7 +311,7 @@ impl Plan<'_> {
                 egress(self.cluster.listener.port(), brokers, "brokers"),
                 egress(port, database, "database"),
                 egress(443, anywhere(), "Secrets Manager, STS and other AWS services"),
-                egress(53, anywhere(), "resolvers of the VPC's DHCP options"),
+                egress(53, anywhere(), "resolvers named by the VPC"),
                 resolver,
             ],
         };
