@@ -327,7 +327,12 @@ impl Planner<'_> {
                 step.calls = calls;
             }
             Next::Wait { condition, then } => {
-                step.action = if then.is_empty() { Action::Wait } else { Action::Update };
+                let making = case.pursuit.as_ref().is_some_and(|p| p.effect == Effect::Create);
+                step.action = match (then.is_empty(), making) {
+                    (_, true) => Action::Create,
+                    (true, false) => Action::Wait,
+                    (false, false) => Action::Update,
+                };
                 self.learn(address, incumbent.as_ref(), true, &then);
                 step.calls = then;
                 step.in_flight = Some(condition);

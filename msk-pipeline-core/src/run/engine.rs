@@ -215,10 +215,17 @@ impl Engine {
             return Err(RunError::Refused(plan.refusals));
         }
         let earlier = state.run.as_ref().filter(|run| run.verb == verb.as_str());
+        // What an unfinished run was allowed to lose it may still lose, by the very calls that were approved then.
+        let agreed_earlier = |address: &Address| {
+            earlier.filter(|run| run.consent.contains(address)).is_some_and(|run| {
+                let steps = plan.steps.iter().filter(|s| s.address == *address);
+                steps.filter(|s| s.data().verdict.needs_consent()).all(|step| {
+                    run.approved.get(&step.stage).is_some_and(|calls| step.is_covered_by(calls))
+                })
+            })
+        };
         let agreed = |a: &Address| {
-            options.consent_to_all
-                || options.consent.contains(a)
-                || earlier.is_some_and(|run| run.consent.contains(a))
+            options.consent_to_all || options.consent.contains(a) || agreed_earlier(a)
         };
         let unagreed: Vec<_> = plan
             .needs_consent()

@@ -146,7 +146,13 @@ impl Executor<'_> {
             match progress {
                 None => break,
                 Some(Progress::Flush) => {
-                    if let Err(error) = self.journal.flush(lease).await {
+                    let stored = tokio::select! {
+                        biased;
+                        // A store that hangs must not keep the second stop waiting; what it holds is found by the next run.
+                        () = self.cancel.cancelled(2) => continue,
+                        stored = self.journal.flush(lease) => stored,
+                    };
+                    if let Err(error) = stored {
                         broken.get_or_insert(error);
                     }
                 }
