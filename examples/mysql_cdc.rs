@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example mysql_cdc`. On real AWS only three lines differ: the session (`Session::connect`), the clock
 //! (`RealClock::system`), and an approver that asks a person.
+#![allow(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,9 +22,11 @@ fn declare() -> Pipeline {
         Database::aurora_mysql().writer("db.r7g.large").reader("a", "db.r7g.large"),
     );
     let kafka = pipeline.declare("main", Kafka::new().brokers(3, "kafka.m7g.large", 250));
-    let connector = Debezium::mysql(db, kafka)
-        .prefix("orders")
-        .tables(["shop.orders", "shop.line_items", "shop.customers"]);
+    let connector = Debezium::mysql(db, kafka).prefix("orders").tables([
+        "shop.orders",
+        "shop.line_items",
+        "shop.customers",
+    ]);
     pipeline.declare("orders", connector);
     pipeline
 }
@@ -67,7 +70,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let plan = engine.plan(&graph, Verb::Apply, &[]).await?;
-    println!("{} steps in stages {:?}; worst for data: {}", plan.steps.len(), plan.stages(), plan.worst());
+    println!(
+        "{} steps in stages {:?}; worst for data: {}",
+        plan.steps.len(),
+        plan.stages(),
+        plan.worst()
+    );
     let never = Cancel::never();
     let summary = engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &never).await?;
     assert!(summary.is_complete(), "{summary:?}");

@@ -1,5 +1,6 @@
 //! The extension promise, executable: a kind and a stage of one's own, defined outside of the project's crates, go through plan, apply and
 //! destroy. Nothing but the engine is used.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

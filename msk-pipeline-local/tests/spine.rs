@@ -1,4 +1,5 @@
 //! The spine: from a document to calls, state, and back to nothing, on the embedded AWS in virtual time.
+#![allow(clippy::print_stdout, reason = "a test shows what happened")]
 
 mod common;
 

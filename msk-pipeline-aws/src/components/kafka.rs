@@ -371,6 +371,7 @@ impl Kafka {
         cx.add::<MskClusterLookup>(address, stage::KAFKA, &props, []);
     }
 
+    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a version, not a file")]
     fn check(&self, cx: &mut Expansion<'_>) {
         if self.listeners.is_empty() {
             cx.error("listeners", "a cluster needs a listener", "write `listeners = [\"iam\"]`");

@@ -55,7 +55,7 @@ impl Prepared {
         printer.say(printer.err.dim(format!("{doing} {} on {place}", header.name)));
         let target = Target::open(settings, header).await?;
         let folder = settings.folder();
-        let plugins = provider::prepare(&declaration, &folder, settings.local).await?;
+        let plugins = provider::prepare(&declaration, folder, settings.local).await?;
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
         let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;

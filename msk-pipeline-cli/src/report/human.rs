@@ -15,7 +15,7 @@ use super::words::{SIMULATED, doing, done, span, time_of_day};
 use crate::printer::{Printer, cut, tame, visible, wrap};
 
 /// Where there is no live view, a sign of life comes at least this often.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 
 /// Renders events.
 pub(crate) struct Human {

@@ -328,12 +328,15 @@ fn collect_spans(node: &Node, path: &Path, spans: &mut BTreeMap<Path, Range<usiz
     }
     match &node.kind {
         NodeKind::Table(entries) => {
-            entries.iter().for_each(|(name, child)| collect_spans(child, &path.join(name), spans));
+            for (name, child) in entries {
+                collect_spans(child, &path.join(name), spans);
+            }
         }
-        NodeKind::List(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(n, child)| collect_spans(child, &path.join(&n.to_string()), spans)),
+        NodeKind::List(items) => {
+            for (n, child) in items.iter().enumerate() {
+                collect_spans(child, &path.join(&n.to_string()), spans);
+            }
+        }
         _ => {}
     }
 }

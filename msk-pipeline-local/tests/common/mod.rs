@@ -1,4 +1,5 @@
 //! A pipeline on an embedded AWS in virtual time, for tests.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::sync::{Arc, Mutex};
@@ -20,30 +21,30 @@ use msk_pipeline_local::Embedded;
 
 /// Everything that outlives a simulated process.
 #[derive(Clone)]
-pub struct Cloud {
+pub(crate) struct Cloud {
     pub world: Arc<InProcess>,
     pub disk: MemoryDisk,
     pub wall: Timestamp,
 }
 
 impl Cloud {
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let wall = Timestamp(settings.epoch);
         Self { world: InProcess::new(World::new(settings)), disk: MemoryDisk::default(), wall }
     }
 
-    pub fn store(&self) -> Arc<dyn StateStore> {
+    pub(crate) fn store(&self) -> Arc<dyn StateStore> {
         Arc::new(FileStore::on(self.disk.clone(), "state"))
     }
 }
 
-pub fn pin() -> Pin {
+pub(crate) fn pin() -> Pin {
     Pin { account: "111111111111".into(), region: "us-east-1".into(), partition: "aws".into() }
 }
 
 /// Events of a run, in order.
 #[derive(Default, Clone)]
-pub struct Events(pub Arc<Mutex<Vec<RunEvent>>>);
+pub(crate) struct Events(pub Arc<Mutex<Vec<RunEvent>>>);
 
 impl EventSink for Events {
     fn emit(&self, event: RunEvent) {
@@ -52,14 +53,14 @@ impl EventSink for Events {
 }
 
 /// One simulated process.
-pub struct Process {
+pub(crate) struct Process {
     pub engine: Engine,
     pub events: Events,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Process {
-    pub fn new(
+    pub(crate) fn new(
         cloud: &Cloud,
         store: Arc<dyn StateStore>,
         clock: Arc<dyn Clock>,
@@ -80,31 +81,31 @@ impl Process {
         Self { engine, events, clock }
     }
 
-    pub fn simple(cloud: &Cloud) -> Self {
+    pub(crate) fn simple(cloud: &Cloud) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
         Self::new(cloud, cloud.store(), clock, 7)
     }
 
-    pub fn graph(&self, toml: &str) -> Graph {
+    pub(crate) fn graph(&self, toml: &str) -> Graph {
         graph(toml, &self.engine)
     }
 
-    pub async fn plan(&self, toml: &str) -> Plan {
+    pub(crate) async fn plan(&self, toml: &str) -> Plan {
         self.engine.plan(&self.graph(toml), Verb::Apply, &[]).await.unwrap()
     }
 
-    pub async fn apply(&self, toml: &str) -> Result<RunSummary, RunError> {
+    pub(crate) async fn apply(&self, toml: &str) -> Result<RunSummary, RunError> {
         let options = ApplyOptions::default();
         self.engine.apply(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
     }
 
-    pub async fn destroy(&self, toml: &str) -> Result<RunSummary, RunError> {
+    pub(crate) async fn destroy(&self, toml: &str) -> Result<RunSummary, RunError> {
         let options = ApplyOptions { consent_to_all: true, ..ApplyOptions::default() };
         self.engine.destroy(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
     }
 }
 
-pub fn graph(toml: &str, engine: &Engine) -> Graph {
+pub(crate) fn graph(toml: &str, engine: &Engine) -> Graph {
     let components = components();
     let document = Document::parse(toml).expect("the document parses");
     let pipeline =
@@ -115,14 +116,14 @@ pub fn graph(toml: &str, engine: &Engine) -> Graph {
 }
 
 /// Operations of a plan, as `address operation`.
-pub fn operations(plan: &Plan) -> Vec<String> {
+pub(crate) fn operations(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
         .flat_map(|s| s.calls.iter().map(move |c| format!("{} {}", s.address, c.op)))
         .collect()
 }
 
-pub const PART_A: &str = r#"
+pub(crate) const PART_A: &str = r#"
 [pipeline]
 name   = "orders-cdc"
 region = "us-east-1"

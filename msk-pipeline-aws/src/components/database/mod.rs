@@ -393,7 +393,7 @@ impl Database {
 
 /// Whole hours; what can't be read was reported by the schema.
 fn hours(text: &str) -> u64 {
-    duration(text).unwrap_or(Duration::from_secs(7 * 86_400)).as_secs() / 3600
+    duration(text).unwrap_or(Duration::from_hours(7 * 24)).as_secs() / 3600
 }
 
 impl Component for Database {
