@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::approval::{Answer, Approver, gates};
 use super::cancel::Cancel;
 use super::event::{EventSink, RunEvent, RunSummary};
@@ -14,7 +16,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
-use crate::kind::{DataEffect, ErasedProposed, Registry, holds};
+use crate::kind::{DataEffect, ErasedProposed, Registry, holds_given};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
@@ -207,7 +209,10 @@ impl Engine {
             plan = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref()) => plan?,
         };
         let plan = match saved {
-            Some(saved) => reconcile(saved, plan)?,
+            Some(saved) => {
+                let outputs = plan.outputs_by_now(&state);
+                reconcile(saved, plan, &outputs)?
+            }
             None => plan,
         };
         self.events.emit(RunEvent::Planned { plan: Box::new(plan.clone()) });
@@ -215,12 +220,15 @@ impl Engine {
             return Err(RunError::Refused(plan.refusals));
         }
         let earlier = state.run.as_ref().filter(|run| run.verb == verb.as_str());
+        let outputs = plan.outputs_by_now(&state);
         // What an unfinished run was allowed to lose it may still lose, by the very calls that were approved then.
         let agreed_earlier = |address: &Address| {
             earlier.filter(|run| run.consent.contains(address)).is_some_and(|run| {
                 let steps = plan.steps.iter().filter(|s| s.address == *address);
                 steps.filter(|s| s.data().verdict.needs_consent()).all(|step| {
-                    run.approved.get(&step.stage).is_some_and(|calls| step.is_covered_by(calls))
+                    run.approved
+                        .get(&step.stage)
+                        .is_some_and(|calls| step.is_covered_by(calls, &outputs))
                 })
             })
         };
@@ -287,10 +295,11 @@ impl Engine {
         approver: &dyn Approver,
         cancel: &Cancel,
     ) -> Result<(Vec<(String, Vec<ApprovedCall>)>, Vec<String>, Vec<String>), RunError> {
-        let gates = gates(plan, |stage| {
+        let approved = |stage: &str| {
             let approved = state.run.as_ref().and_then(|run| run.approved.get(stage));
             approved.map(Vec::as_slice).unwrap_or_default()
-        });
+        };
+        let gates = gates(plan, approved, &plan.outputs_by_now(state));
         for stage in plan.stages() {
             if !gates.iter().any(|g| g.stage == stage) {
                 let stage = stage.to_owned();
@@ -383,7 +392,11 @@ impl Engine {
 }
 
 /// The saved plan, provided that what is left to do now is part of it: `fresh` may need less, not more.
-fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
+fn reconcile(
+    saved: Plan,
+    fresh: Plan,
+    outputs: &BTreeMap<Address, Value>,
+) -> Result<Plan, RunError> {
     let mut listed: BTreeMap<&Address, Vec<&ErasedProposed>> = BTreeMap::new();
     for step in &saved.steps {
         listed.entry(&step.address).or_default().extend(&step.calls);
@@ -394,7 +407,7 @@ fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
                 planned.op == call.op
                     && planned.effect == call.effect
                     && planned.data.verdict >= call.data.verdict
-                    && holds(&planned.call, &call.call)
+                    && holds_given(&planned.call, &call.call, outputs)
             });
             if !listed {
                 return Err(RunError::StalePlan(format!(
