@@ -56,6 +56,9 @@ pub struct Props {
     pub parameter_group: Input<String>,
     /// The revisions of the cluster's and the instance's parameter group: another one needs a restart.
     pub revisions: Vec<Input<String>>,
+    /// The values of both groups: others are waited for until they are applied.
+    #[serde(default)]
+    pub values: Vec<Input<String>>,
     /// The subnets; only to check that the class can be had in their zones.
     pub subnets: Input<Vec<String>>,
     /// True if a destroy leaves it in AWS.
@@ -582,6 +585,7 @@ mod tests {
             public: false,
             parameter_group: "group".into(),
             revisions: vec!["1".into(), "2".into()],
+            values: vec!["1".into(), "2".into()],
             subnets: Vec::new().into(),
             keep: false,
             tags: Tags::new(),
