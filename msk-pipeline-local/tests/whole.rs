@@ -7,12 +7,18 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws_sdk_kafka::primitives::Blob;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use common::{Cloud, PLUGINS, Process, operations};
+use msk_pipeline_aws::Session;
 use msk_pipeline_core::kind::Verdict;
 use msk_pipeline_core::plan::{Action, Plan};
 use msk_pipeline_core::run::RunError;
+use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::services::SERVICES;
+use serde_json::{Value, json};
 
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
@@ -322,4 +328,449 @@ async fn renaming_the_cluster_needs_consent() {
 #[tokio::test(start_paused = true)]
 async fn renaming_the_pipeline_needs_consent() {
     renamed(&[("name   = \"orders\"", "name   = \"sales\"")], "orders", "kafka.main.cluster").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shuffled_bootstrap_strings_are_no_change() {
+    let toml = replaced(MYSQL_CDC, &[("count = 3", "count = 6")]);
+    let cloud = APPLIED.fork();
+    let process = Process::simple(&cloud).of(&toml);
+    assert!(process.apply(&toml).await.unwrap().is_complete());
+    let arn = output(&process, "kafka.main.cluster", "cluster_arn").await;
+    let mut strings = BTreeSet::new();
+    for n in 0..20 {
+        process.clock.sleep(Duration::from_secs(37 * n + 1)).await;
+        let brokers = process.session.kafka.get_bootstrap_brokers().cluster_arn(&arn);
+        let brokers = brokers.send().await.unwrap();
+        strings.insert(brokers.bootstrap_broker_string_sasl_iam().unwrap().to_owned());
+        assert_nothing(&process.plan(&toml).await, "with another string");
+    }
+    assert!(strings.len() > 10, "the world shuffles: {strings:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_subnet_that_sorts_first_is_no_change() {
+    let cloud = APPLIED.fork();
+    // Four more private subnets, one in each zone, whose ids come first.
+    cloud.world.with(|world| {
+        let mut ec2 = serde_json::to_value(&world.state.ec2).unwrap();
+        let old = ec2["subnets"].as_object().unwrap().clone();
+        let private = old.values().filter(|s| s["tags"]["Tier"] == "private");
+        for (n, subnet) in private.enumerate() {
+            let id = format!("subnet-{n:017}");
+            let mut subnet = subnet.clone();
+            subnet["id"] = json!(id);
+            subnet["cidr"] = json!(format!("172.31.{}.0/24", 200 + n));
+            subnet["tags"]["Name"] = json!(format!("private-subnet-0{n}"));
+            ec2["subnets"][&id] = subnet;
+            let tables = ec2["route_tables"].as_object_mut().unwrap();
+            let private = tables.values_mut();
+            let mut private = private.filter(|t| t["tags"]["Name"] == json!("private-route-table"));
+            private.next().unwrap()["subnets"][&id] = json!(format!("rtbassoc-{n:017}"));
+        }
+        world.state.ec2 = serde_json::from_value(ec2).unwrap();
+    });
+    let process = Process::simple(&cloud).of(MYSQL_CDC);
+    let kept = output(&process, "network", "kafka_subnets").await;
+    assert_nothing(&process.plan(MYSQL_CDC).await, "with new subnets");
+    // A pipeline that selects now takes the new ones.
+    let other = Cloud { disk: MemoryDisk::default(), ..cloud.clone() };
+    let other = Process::simple(&other).of(MYSQL_CDC);
+    let plan = other.plan(MYSQL_CDC).await;
+    let network = plan.steps.iter().find(|s| s.address.as_str() == "network").unwrap();
+    let fresh = network.outputs["kafka_subnets"].to_string();
+    assert!(fresh.contains("subnet-0000"), "{fresh}");
+    assert_ne!(fresh, kept);
+}
+
+/// An output of the pipeline as text.
+async fn output(process: &Process, address: &str, name: &str) -> String {
+    let state = process.engine.state().await.unwrap();
+    let record = state.records.iter().find(|(a, _)| a.as_str() == address).expect("an address");
+    match &record.1.current.as_ref().unwrap().outputs[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What is gone, as the field of a change.
+const GONE: &str = "(deleted)";
+
+/// Somebody else's `n`th change: the address and the field that a plan has to name. `None` after the last one.
+#[expect(clippy::too_many_lines, reason = "a table")]
+async fn interfere(process: &Process, n: usize) -> Option<(&'static str, &'static str)> {
+    const BUCKET: &str = "orders-111111111111-us-east-1";
+    const ROLE: &str = "orders-orders-us-east-1";
+    const DATABASE: &str = "orders-orders";
+    const WRITER: &str = "orders-orders-writer";
+    const READER: &str = "orders-orders-reader-a";
+    const SECRET: &str = "orders/orders/capture";
+    const BROKER_LOGS: &str = "/aws/vendedlogs/msk/orders-main";
+    let Session { ec2, iam, kafka, kafkaconnect, logs, rds, s3, secretsmanager, .. } =
+        &process.session;
+    let cluster = output(process, "kafka.main.cluster", "cluster_arn").await;
+    let connector = output(process, "connector.orders.connector", "connector_arn").await;
+    let group = output(process, "kafka.main.group", "group_id").await;
+    let described = kafka.describe_cluster_v2().cluster_arn(&cluster).send().await.unwrap();
+    let version = described.cluster_info().unwrap().current_version().unwrap();
+    let described = kafkaconnect.describe_connector().connector_arn(&connector);
+    let described = described.send().await.unwrap();
+    let connector_version = described.current_version().unwrap();
+    let document = |action: &str, resource: &str| {
+        let statement = json!([{ "Effect": "Allow", "Action": action, "Resource": resource }]);
+        json!({ "Version": "2012-10-17", "Statement": statement }).to_string()
+    };
+    let found = match n {
+        0 => {
+            let put = logs.put_retention_policy().log_group_name(BROKER_LOGS);
+            put.retention_in_days(1).send().await.unwrap();
+            ("kafka.main.logs", "retention_days")
+        }
+        1 => {
+            logs.delete_log_group().log_group_name(BROKER_LOGS).send().await.unwrap();
+            ("kafka.main.logs", GONE)
+        }
+        2 => {
+            let arn = output(process, "kafka.main.logs", "arn").await;
+            logs.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
+            ("kafka.main.logs", "tags.Team")
+        }
+        3 => {
+            let tag = aws_sdk_ec2::types::Tag::builder().key("Team").build();
+            ec2.delete_tags().resources(group).tags(tag).send().await.unwrap();
+            ("kafka.main.group", "tags.Team")
+        }
+        4 => {
+            let range = aws_sdk_ec2::types::IpRange::builder().cidr_ip("10.0.0.0/8").build();
+            let permission = aws_sdk_ec2::types::IpPermission::builder()
+                .ip_protocol("tcp")
+                .from_port(22)
+                .to_port(22)
+                .ip_ranges(range)
+                .build();
+            let open = ec2.authorize_security_group_ingress().group_id(group);
+            open.ip_permissions(permission).send().await.unwrap();
+            ("kafka.main.rules", "rules")
+        }
+        5 => {
+            let filter =
+                aws_sdk_ec2::types::Filter::builder().name("group-id").values(&group).build();
+            let rules = ec2.describe_security_group_rules().filters(filter).send().await.unwrap();
+            let mut rules = rules.security_group_rules().iter();
+            let rule = rules.find(|r| r.is_egress() == Some(false)).unwrap();
+            let close = ec2.revoke_security_group_ingress().group_id(group);
+            close
+                .security_group_rule_ids(rule.security_group_rule_id().unwrap())
+                .send()
+                .await
+                .unwrap();
+            ("kafka.main.rules", "rules")
+        }
+        6 => {
+            let arn = output(process, "kafka.main.configuration", "arn").await;
+            let described = kafka.describe_configuration().arn(&arn).send().await.unwrap();
+            let update = kafka.update_configuration().arn(arn);
+            let update = update.set_description(described.description().map(str::to_owned));
+            let text = "auto.create.topics.enable=true\n";
+            update.server_properties(Blob::new(text)).send().await.unwrap();
+            ("kafka.main.configuration", "auto.create.topics.enable")
+        }
+        7 => {
+            let update = kafka.update_broker_count().cluster_arn(cluster).current_version(version);
+            update.target_number_of_broker_nodes(6).send().await.unwrap();
+            ("kafka.main.cluster", "brokers.count")
+        }
+        8 => {
+            let update = kafka.update_broker_type().cluster_arn(cluster).current_version(version);
+            update.target_instance_type("kafka.m7g.xlarge").send().await.unwrap();
+            ("kafka.main.cluster", "brokers.type")
+        }
+        9 => {
+            let update = kafka.update_monitoring().cluster_arn(cluster).current_version(version);
+            update.enhanced_monitoring("PER_BROKER".into()).send().await.unwrap();
+            ("kafka.main.cluster", "monitoring")
+        }
+        10 => {
+            let iam = aws_sdk_kafka::types::Iam::builder().enabled(true).build();
+            let sasl = aws_sdk_kafka::types::Sasl::builder().iam(iam).build();
+            let open = aws_sdk_kafka::types::Unauthenticated::builder().enabled(true).build();
+            let authentication = aws_sdk_kafka::types::ClientAuthentication::builder()
+                .sasl(sasl)
+                .unauthenticated(open)
+                .build();
+            let update = kafka.update_security().cluster_arn(cluster).current_version(version);
+            update.client_authentication(authentication).send().await.unwrap();
+            ("kafka.main.cluster", "listeners")
+        }
+        11 => {
+            let off = aws_sdk_kafka::types::CloudWatchLogs::builder().enabled(false).build();
+            let off = aws_sdk_kafka::types::BrokerLogs::builder().cloud_watch_logs(off).build();
+            let off = aws_sdk_kafka::types::LoggingInfo::builder().broker_logs(off).build();
+            let update = kafka.update_monitoring().cluster_arn(cluster).current_version(version);
+            update.logging_info(off).send().await.unwrap();
+            ("kafka.main.cluster", "logs.cloudwatch")
+        }
+        12 => {
+            kafka.untag_resource().resource_arn(cluster).tag_keys("Team").send().await.unwrap();
+            ("kafka.main.cluster", "tags.Team")
+        }
+        13 => {
+            let configs =
+                BASE64.encode(r#"{ "retention.ms": "1000", "cleanup.policy": "delete" }"#);
+            let update = kafka.update_topic().cluster_arn(cluster);
+            let update = update.topic_name("orders.shop.orders").configs(configs);
+            update.send().await.unwrap();
+            ("connector.orders.topic-shop.orders", "configs.retention.ms")
+        }
+        14 => {
+            let delete = kafka.delete_topic().cluster_arn(cluster);
+            delete.topic_name("orders.shop.orders").send().await.unwrap();
+            ("connector.orders.topic-shop.orders", GONE)
+        }
+        15 => {
+            let policies = iam.list_role_policies().role_name(ROLE).send().await.unwrap();
+            let delete = iam.delete_role_policy().role_name(ROLE);
+            delete.policy_name(&policies.policy_names()[0]).send().await.unwrap();
+            ("connector.orders.role", "policy")
+        }
+        16 => {
+            let put = iam.put_role_policy().role_name(ROLE).policy_name("extra");
+            put.policy_document(document("s3:*", "*")).send().await.unwrap();
+            ("connector.orders.role", "policy.extra")
+        }
+        17 => {
+            let statement = json!({
+                "Effect": "Allow", "Action": "sts:AssumeRole",
+                "Principal": { "Service": "ec2.amazonaws.com" },
+            });
+            let trust = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+            let update = iam.update_assume_role_policy().role_name(ROLE);
+            update.policy_document(trust).send().await.unwrap();
+            ("connector.orders.role", "trust")
+        }
+        18 => {
+            iam.update_role().role_name(ROLE).description("mine").send().await.unwrap();
+            ("connector.orders.role", "description")
+        }
+        19 => {
+            let attach = iam.attach_role_policy().role_name(ROLE);
+            attach.policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").send().await.unwrap();
+            ("connector.orders.role", "attached")
+        }
+        20 => {
+            iam.untag_role().role_name(ROLE).tag_keys("Team").send().await.unwrap();
+            ("connector.orders.role", "tags.Team")
+        }
+        21 => {
+            s3.delete_public_access_block().bucket(BUCKET).send().await.unwrap();
+            ("plugins.bucket", "public_access")
+        }
+        22 => {
+            let suspended = aws_sdk_s3::types::VersioningConfiguration::builder()
+                .status(aws_sdk_s3::types::BucketVersioningStatus::Suspended)
+                .build();
+            let put = s3.put_bucket_versioning().bucket(BUCKET);
+            put.versioning_configuration(suspended).send().await.unwrap();
+            ("plugins.bucket", "versioning")
+        }
+        23 => {
+            s3.delete_bucket_lifecycle().bucket(BUCKET).send().await.unwrap();
+            ("plugins.bucket", "lifecycle")
+        }
+        24 => {
+            let tagging = s3.get_bucket_tagging().bucket(BUCKET).send().await.unwrap();
+            let left = tagging.tag_set().iter().filter(|t| t.key() != "Team").cloned();
+            let left = aws_sdk_s3::types::Tagging::builder().set_tag_set(Some(left.collect()));
+            let put = s3.put_bucket_tagging().bucket(BUCKET).tagging(left.build().unwrap());
+            put.send().await.unwrap();
+            ("plugins.bucket", "tags.Team")
+        }
+        25 => {
+            s3.delete_bucket_ownership_controls().bucket(BUCKET).send().await.unwrap();
+            ("plugins.bucket", "ownership")
+        }
+        26 => {
+            let key = output(process, &PLUGIN_OBJECT, "key").await;
+            s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
+            (PLUGIN_OBJECT.as_str(), "key")
+        }
+        27 => {
+            let update = secretsmanager.update_secret().secret_id(SECRET);
+            update.description("mine").send().await.unwrap();
+            ("database.orders.capture-secret", "description")
+        }
+        28 => {
+            let delete = secretsmanager.delete_secret().secret_id(SECRET);
+            delete.recovery_window_in_days(7).send().await.unwrap();
+            ("database.orders.capture-secret", "deletion")
+        }
+        29 => {
+            let untag = secretsmanager.untag_resource().secret_id(SECRET);
+            untag.tag_keys("Team").send().await.unwrap();
+            ("database.orders.capture-secret", "tags.Team")
+        }
+        30 => {
+            let modify = rds.modify_db_cluster_parameter_group();
+            let modify = modify.db_cluster_parameter_group_name("orders-orders-cluster-mysql8-0");
+            modify.parameters(parameter("binlog_format", "MIXED")).send().await.unwrap();
+            ("database.orders.cluster-parameters", "parameters.binlog_format")
+        }
+        31 => {
+            let modify = rds.modify_db_parameter_group();
+            let modify = modify.db_parameter_group_name("orders-orders-instance-mysql8-0");
+            modify.parameters(parameter("max_connections", "10")).send().await.unwrap();
+            ("database.orders.instance-parameters", "parameters.max_connections")
+        }
+        32 => {
+            let groups = rds.describe_db_subnet_groups().db_subnet_group_name(DATABASE);
+            let groups = groups.send().await.unwrap();
+            let subnets = groups.db_subnet_groups()[0].subnets().iter();
+            let two = subnets.take(2).map(|s| s.subnet_identifier().unwrap().to_owned());
+            let modify = rds.modify_db_subnet_group().db_subnet_group_name(DATABASE);
+            modify.set_subnet_ids(Some(two.collect())).send().await.unwrap();
+            ("database.orders.subnets", "subnets")
+        }
+        33..=36 => {
+            let modify = rds.modify_db_cluster().db_cluster_identifier(DATABASE);
+            let modify = modify.apply_immediately(true);
+            let (modify, field) = match n {
+                33 => (modify.backup_retention_period(1), "backup_retention_days"),
+                34 => (modify.deletion_protection(false), "deletion_protection"),
+                35 => (modify.vpc_security_group_ids(group), "security_groups"),
+                _ => {
+                    let logs = aws_sdk_rds::types::CloudwatchLogsExportConfiguration::builder()
+                        .enable_log_types("slowquery")
+                        .build();
+                    (modify.cloudwatch_logs_export_configuration(logs), "logs")
+                }
+            };
+            modify.send().await.unwrap();
+            ("database.orders.cluster", field)
+        }
+        37 | 38 => {
+            let modify = rds.modify_db_instance().db_instance_identifier(WRITER);
+            let modify = modify.apply_immediately(true);
+            let (modify, field) = match n {
+                37 => (modify.db_instance_class("db.r7g.xlarge"), "class"),
+                _ => (modify.auto_minor_version_upgrade(true), "auto_minor_upgrade"),
+            };
+            modify.send().await.unwrap();
+            ("database.orders.writer", field)
+        }
+        39 => {
+            let modify = rds.modify_db_instance().db_instance_identifier(READER);
+            modify.promotion_tier(7).apply_immediately(true).send().await.unwrap();
+            ("database.orders.reader-a", "promotion_tier")
+        }
+        40 => {
+            rds.delete_db_instance().db_instance_identifier(READER).send().await.unwrap();
+            ("database.orders.reader-a", GONE)
+        }
+        41 => {
+            use aws_sdk_kafkaconnect::types::{CapacityUpdate, ProvisionedCapacityUpdate};
+            let capacity = ProvisionedCapacityUpdate::builder().mcu_count(2).worker_count(2);
+            let capacity = CapacityUpdate::builder().provisioned_capacity(capacity.build());
+            let update = kafkaconnect.update_connector().connector_arn(connector);
+            let update = update.current_version(connector_version).capacity(capacity.build());
+            update.send().await.unwrap();
+            ("connector.orders.connector", "capacity.workers")
+        }
+        42 => {
+            let mut configuration = described.connector_configuration().unwrap().clone();
+            configuration.insert("max.batch.size".into(), "1".into());
+            let update = kafkaconnect.update_connector().connector_arn(connector);
+            let update = update.current_version(connector_version);
+            update.set_connector_configuration(Some(configuration)).send().await.unwrap();
+            ("connector.orders.connector", "configuration.max.batch.size")
+        }
+        43 => {
+            let untag = kafkaconnect.untag_resource().resource_arn(connector);
+            untag.tag_keys("Team").send().await.unwrap();
+            ("connector.orders.connector", "tags.Team")
+        }
+        44 => {
+            kafkaconnect.pause_connector().connector_arn(connector).send().await.unwrap();
+            ("connector.orders.connector", "state")
+        }
+        45 => {
+            let delete = kafkaconnect.delete_connector().connector_arn(connector);
+            delete.send().await.unwrap();
+            ("connector.orders.connector", GONE)
+        }
+        46 => {
+            let arn = output(process, "connector.orders.worker", "worker_arn").await;
+            kafkaconnect.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
+            ("connector.orders.worker", "tags.Team")
+        }
+        47 => {
+            let arn = output(process, "connector.orders.plugin", "plugin_arn").await;
+            kafkaconnect.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
+            ("connector.orders.plugin", "tags.Team")
+        }
+        _ => return None,
+    };
+    Some(found)
+}
+
+static PLUGIN_OBJECT: LazyLock<String> =
+    LazyLock::new(|| format!("plugins.object-{}", &PLUGINS[0].sha256[..8]));
+
+fn parameter(name: &str, value: &str) -> aws_sdk_rds::types::Parameter {
+    let method = aws_sdk_rds::types::ApplyMethod::PendingReboot;
+    let parameter = aws_sdk_rds::types::Parameter::builder();
+    parameter.parameter_name(name).parameter_value(value).apply_method(method).build()
+}
+
+/// Every change of these that others make is seen, named, and taken back.
+async fn out_of_band(changes: impl Iterator<Item = usize>) -> usize {
+    let (mut count, mut problems) = (0, Vec::new());
+    for n in changes {
+        let cloud = APPLIED.fork();
+        let process = Process::simple(&cloud).of(MYSQL_CDC);
+        let Some((address, field)) = interfere(&process, n).await else { break };
+        count += 1;
+        // What was changed has arrived, and what was deleted is gone.
+        process.clock.sleep(Duration::from_hours(1)).await;
+        let plan = process.plan(MYSQL_CDC).await;
+        let named = plan.steps.iter().any(|step| {
+            let shown = |f: &str| step.calls.iter().any(|c| c.fields.iter().any(|c| c.field == f));
+            let gone =
+                field == GONE && step.because.as_deref().is_some_and(|b| b.contains("delet"));
+            step.address.as_str() == address && step.changes() && (gone || shown(field))
+        });
+        if !named || !plan.refusals.is_empty() {
+            let steps = plan.steps.iter().filter(|s| s.action != Action::NoOp).map(|s| {
+                let fields: Vec<_> =
+                    s.calls.iter().flat_map(|c| &c.fields).map(|f| &f.field).collect();
+                format!("{} {:?} {fields:?} {:?}", s.address, s.action, s.because)
+            });
+            let steps: Vec<_> = steps.collect();
+            problems.push(format!("{n} {address} {field}: {steps:?} {:?}", plan.refusals));
+        }
+        match process.apply(MYSQL_CDC).await {
+            Ok(summary) if summary.is_complete() => {}
+            other => {
+                problems.push(format!("{n} {address} {field}: {other:?} {:?}", process.failures()));
+                continue;
+            }
+        }
+        let again = process.plan(MYSQL_CDC).await;
+        let left: Vec<_> = again.steps.iter().filter(|s| s.action != Action::NoOp).collect();
+        if !left.is_empty() || !again.refusals.is_empty() {
+            problems
+                .push(format!("{n} {address} {field}, after apply: {left:?} {:?}", again.refusals));
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_by_others_are_seen_and_taken_back() {
+    println!("{} changes", out_of_band((0..).step_by(2)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_changes_by_others_are_seen_and_taken_back() {
+    println!("{} changes", out_of_band((1..).step_by(2)).await);
 }
