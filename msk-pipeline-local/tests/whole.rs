@@ -3,21 +3,27 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_sdk_kafka::primitives::Blob;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::{Cloud, PLUGINS, Process, operations};
 use msk_pipeline_aws::Session;
-use msk_pipeline_core::kind::Verdict;
-use msk_pipeline_core::plan::{Action, Plan};
-use msk_pipeline_core::run::RunError;
+use msk_pipeline_core::kind::{
+    self, CallError, Change, Condition, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard,
+    MarkSeen, Sent, Succession, Verdict,
+};
+use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
+use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::services::SERVICES;
+use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use serde_json::{Value, json};
 
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
@@ -721,6 +727,38 @@ fn parameter(name: &str, value: &str) -> aws_sdk_rds::types::Parameter {
     parameter.parameter_name(name).parameter_value(value).apply_method(method).build()
 }
 
+/// What others did and nobody can take back in place: it is named, and nothing that costs data happens without consent.
+#[tokio::test(start_paused = true)]
+async fn changes_that_cannot_be_taken_back_are_named() {
+    for n in 0..2 {
+        let cloud = APPLIED.fork();
+        let process = Process::simple(&cloud).of(MYSQL_CDC);
+        let arn = output(&process, "kafka.main.cluster", "cluster_arn").await;
+        let kafka = &process.session.kafka;
+        let described = kafka.describe_cluster_v2().cluster_arn(&arn).send().await.unwrap();
+        let version = described.cluster_info().unwrap().current_version().unwrap();
+        if n == 0 {
+            let volume = aws_sdk_kafka::types::BrokerEbsVolumeInfo::builder()
+                .kafka_broker_node_id("ALL")
+                .volume_size_gb(500)
+                .build();
+            let update = kafka.update_broker_storage().cluster_arn(arn).current_version(version);
+            update.target_broker_ebs_volume_info(volume).send().await.unwrap();
+        } else {
+            let update = kafka.update_cluster_kafka_version().cluster_arn(arn);
+            let update = update.current_version(version).target_kafka_version("4.0.x.kraft");
+            update.send().await.unwrap();
+        }
+        process.clock.sleep(Duration::from_hours(1)).await;
+        let revision = cloud.world.with(|w| w.revision);
+        let error = process.apply(MYSQL_CDC).await.unwrap_err();
+        println!("{error}");
+        assert!(error.to_string().contains("kafka.main.cluster"), "{error}");
+        assert!(matches!(error, RunError::Refused(_) | RunError::DataLoss(_)), "{error}");
+        assert_eq!(cloud.world.with(|w| w.revision), revision, "nothing was changed");
+    }
+}
+
 /// Every change of these that others make is seen, named, and taken back.
 async fn out_of_band(changes: impl Iterator<Item = usize>) -> usize {
     let (mut count, mut problems) = (0, Vec::new());
@@ -773,4 +811,366 @@ async fn changes_by_others_are_seen_and_taken_back() {
 #[tokio::test(start_paused = true)]
 async fn more_changes_by_others_are_seen_and_taken_back() {
     println!("{} changes", out_of_band((1..).step_by(2)).await);
+}
+
+/// How long each object really took, in milliseconds, by the name that its step has: what the world itself recorded, so that whatever
+/// a run notices late counts against it.
+fn lives(cloud: &Cloud, topics: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let state = cloud.world.with(|world| serde_json::to_value(&world.state).unwrap());
+    let all = |service: &str, list: &str| {
+        let objects = state[service][list].as_object().expect("a list of the world").clone();
+        objects.into_values().collect::<Vec<_>>()
+    };
+    let millis = |value: &Value| value.as_u64().expect("a time");
+    let mut lives = BTreeMap::new();
+    let mut add = |name: &Value, from: u64, to: u64| {
+        lives.insert(name.as_str().expect("a name").to_owned(), to - from);
+    };
+    for cluster in all("kafka", "clusters") {
+        add(&cluster["name"], millis(&cluster["created_at"]), millis(&cluster["ready_at"]));
+        for (name, topic) in cluster["topics"].as_object().unwrap() {
+            // Connect makes topics of its own.
+            let Some(asked) = topics.get(name) else { continue };
+            let name = json!(format!("{}/{name}", cluster["name"].as_str().unwrap()));
+            add(&name, *asked, millis(&topic["ready_at"]));
+        }
+    }
+    for list in ["clusters", "instances"] {
+        for object in all("rds", list) {
+            let life = &object["life"];
+            let ready = life["creating"].as_array().unwrap().last().unwrap();
+            // The cluster and its MSK namesake have names of their own each.
+            let name = json!(format!("rds {}", object["id"].as_str().unwrap()));
+            add(&name, millis(&life["created_at"]), millis(&ready["until"]));
+        }
+    }
+    for list in ["plugins", "connectors"] {
+        for object in all("kafkaconnect", list) {
+            let name = json!(format!("connect {}", object["name"].as_str().unwrap()));
+            add(&name, millis(&object["created_at"]), millis(&object["settled_at"]));
+        }
+    }
+    // A connector is accepted once its role is known everywhere.
+    for role in all("iam", "roles") {
+        add(&role["name"], millis(&role["created_at"]), millis(&role["propagated_at"]));
+    }
+    lives
+}
+
+/// The name of a step's object in [`lives`].
+fn life(step: &Step) -> String {
+    match step.kind.as_str() {
+        "aws.rds.cluster" | "aws.rds.instance" => format!("rds {}", step.name),
+        "aws.kafkaconnect.connector" | "aws.kafkaconnect.custom-plugin" => {
+            format!("connect {}", step.name)
+        }
+        "aws.kafka.cluster" | "aws.kafka.topic" | "aws.iam.role" => step.name.clone(),
+        // All others are there at once.
+        _ => String::new(),
+    }
+}
+
+/// Time that this thread had a processor: all of a run but the reading of the plugin from disk. Zero where the system does not tell.
+fn thread_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|n| n.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or_default())
+}
+
+async fn critical_path(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let cloud = Cloud::new(Settings { seed, variance: 0.3, ..Settings::default() });
+        let process = Process::simple(&cloud).of(MYSQL_CDC);
+        let topics: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+        let asked = Arc::clone(&topics);
+        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+            if moment == Moment::Committed && call.operation == "CreateTopic" {
+                let body: Value = serde_json::from_slice(&call.request.body).unwrap();
+                let name = body["topicName"].as_str().unwrap().to_owned();
+                asked.lock().unwrap().insert(name, call.now);
+            }
+            Next::Go
+        }));
+        let (began, cpu) = (process.clock.wall(), thread_cpu());
+        let summary = process.apply(MYSQL_CDC).await.unwrap();
+        assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu() - cpu);
+        let lives = lives(&cloud, &topics.lock().unwrap());
+        let events = process.events.0.lock().unwrap();
+        let plan = events.iter().find_map(|event| match event {
+            RunEvent::Planned { plan } => Some(plan),
+            _ => None,
+        });
+        let (mut ends, mut known) = (Vec::new(), 0);
+        for step in &plan.unwrap().steps {
+            let begin = step.after.iter().map(|&n| ends[n]).max().unwrap_or(0);
+            let life = lives.get(&life(step));
+            known += usize::from(life.is_some());
+            ends.push(begin + life.copied().unwrap_or(0));
+        }
+        assert_eq!(known, 12, "{lives:?}");
+        let critical = Duration::from_millis(ends.into_iter().max().unwrap());
+        println!("seed {seed}: {elapsed:?}, critical path {critical:?}, {cpu:?} of CPU");
+        let most = critical.mul_f64(1.02) + Duration::from_secs(5);
+        assert!(elapsed <= most, "seed {seed}: {elapsed:?} of at most {most:?}");
+        // The bound of an optimised build is one second. This is most often a build without optimisation, the embedded AWS and the SDK
+        // with it, on this thread alone.
+        assert!(cpu < Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 1 }), "{cpu:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_takes_its_critical_path() {
+    critical_path(0..10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_create_takes_its_critical_path() {
+    critical_path(10..20).await;
+}
+
+/// The values in the world's own secret store.
+fn secrets(world: &InProcess) -> Vec<String> {
+    let stored = world.with(|world| serde_json::to_value(&world.state.secretsmanager).unwrap());
+    let secrets = stored["secrets"].as_object().unwrap().values();
+    let versions = secrets.flat_map(|s| s["versions"].as_object().unwrap().values());
+    let passwords = versions.map(|version| {
+        let text = version["payload"]["Text"].as_str().expect("a text");
+        let value: Value = serde_json::from_str(text).expect("a document");
+        value["password"].as_str().expect("a password").to_owned()
+    });
+    passwords.collect()
+}
+
+/// The ways in which a value may be written.
+fn spellings(secret: &str) -> Vec<Vec<u8>> {
+    let json = serde_json::to_string(secret).unwrap();
+    let twice = serde_json::to_string(json.trim_matches('"')).unwrap();
+    let percent: String = secret
+        .bytes()
+        .map(|b| match b {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect();
+    let json = json.trim_matches('"').to_owned();
+    let twice = twice.trim_matches('"').to_owned();
+    // Base64 depends on where in the text the value begins; its middle doesn't, for each of three places.
+    let inside = (0..3).map(|skip| {
+        let text = format!("{}{secret}", "x".repeat(skip));
+        let coded = BASE64.encode(text);
+        coded[4.min(coded.len())..coded.len() - 4].to_owned()
+    });
+    let plain = [secret.to_owned(), json, twice, percent];
+    plain.into_iter().chain(inside).map(String::into_bytes).collect()
+}
+
+/// All that a process leaves and sends, and where in it one of `secrets` is found.
+struct Traces {
+    cloud: Cloud,
+    process: Process,
+    /// Service, and all of a request that went to it.
+    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+}
+
+impl Traces {
+    fn new() -> Self {
+        let cloud = Cloud::new(Settings::default());
+        let requests: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let log = Arc::clone(&requests);
+        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+            if moment == Moment::Before {
+                let request = call.request;
+                let mut all = format!("{} {} {:?}", request.path, request.query, request.headers);
+                all.push('\n');
+                let bytes = [all.as_bytes(), &request.body].concat();
+                log.lock().unwrap().push((call.service.to_owned(), bytes));
+            }
+            Next::Go
+        }));
+        let process = Process::simple(&cloud).of(MYSQL_CDC);
+        Self { cloud, process, requests }
+    }
+
+    /// Where a secret is found.
+    fn search(&self, plans: &[Plan]) -> BTreeSet<&'static str> {
+        let secrets = secrets(&self.cloud.world);
+        assert!(secrets.len() >= 2, "the master's and the capture user's");
+        assert!(secrets.iter().all(|s| s.len() >= 16), "recognisable");
+        let spelled: Vec<_> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
+        let has = |bytes: &[u8]| {
+            spelled.iter().any(|s| bytes.windows(s.len()).any(|window| window == s.as_slice()))
+        };
+        let mut found = BTreeSet::new();
+        let files = self.cloud.disk.files();
+        assert!(!files.is_empty());
+        if files.values().any(|bytes| has(bytes)) {
+            found.insert("disk");
+        }
+        for event in self.process.events.0.lock().unwrap().iter() {
+            let texts = [serde_json::to_string(event).unwrap(), format!("{event:?}")];
+            if texts.iter().any(|text| has(text.as_bytes())) {
+                found.insert("events");
+            }
+        }
+        for plan in plans {
+            let texts = [serde_json::to_string(plan).unwrap(), format!("{plan:?}")];
+            if texts.iter().any(|text| has(text.as_bytes())) {
+                found.insert("plan");
+            }
+        }
+        let requests = self.requests.lock().unwrap();
+        assert!(requests.iter().any(|(service, _)| service == "kafkaconnect"));
+        let mut others = requests.iter().filter(|(service, _)| service != "secretsmanager");
+        if others.any(|(_, bytes)| has(bytes)) {
+            found.insert("requests");
+        }
+        // The search itself: the one place where it has to find something.
+        assert!(requests.iter().any(|(s, bytes)| s == "secretsmanager" && has(bytes)));
+        found
+    }
+
+    /// Apply, an edit, plans between, and a look.
+    async fn run(mut self, leak: Option<Leak>) -> BTreeSet<&'static str> {
+        if let Some(leak) = leak {
+            let world = Arc::clone(&self.cloud.world);
+            let registry = self.process.engine.registry.clone();
+            let inner = Arc::clone(registry.get(leak.kind()).expect("a kind"));
+            let kind = Leaking { inner, leak, world, done: AtomicBool::new(false) };
+            self.process.engine.registry = registry.with_erased(Arc::new(kind));
+        }
+        let edited = replaced(MYSQL_CDC, &[("Team = \"data\"", "Team = \"platform\"")]);
+        let mut plans = vec![self.process.plan(MYSQL_CDC).await];
+        let applied = self.process.apply(MYSQL_CDC).await;
+        assert!(leak.is_some() || applied.unwrap().is_complete());
+        plans.push(self.process.plan(&edited).await);
+        if leak.is_none() {
+            assert!(self.process.apply(&edited).await.unwrap().is_complete());
+            // The values that are searched for are gone after a destroy: it is looked before and after.
+            assert_eq!(self.search(&plans), BTreeSet::new());
+            plans.push(
+                self.process
+                    .engine
+                    .plan(&self.process.graph(&edited), Verb::Destroy, &[])
+                    .await
+                    .unwrap(),
+            );
+        }
+        self.search(&plans)
+    }
+}
+
+/// What a careless kind could do with a secret.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Leak {
+    /// Record it, as an output.
+    Outputs,
+    /// Tell it while it waits.
+    Event,
+    /// Show it in a plan.
+    Plan,
+    /// Put it into the connector's configuration.
+    Configuration,
+}
+
+impl Leak {
+    fn kind(self) -> &'static str {
+        match self {
+            Leak::Configuration => "aws.kafkaconnect.connector",
+            _ => "aws.secretsmanager.secret",
+        }
+    }
+}
+
+/// A kind that leaks.
+struct Leaking {
+    inner: Arc<dyn ErasedKind>,
+    leak: Leak,
+    world: Arc<InProcess>,
+    done: AtomicBool,
+}
+
+#[async_trait]
+impl ErasedKind for Leaking {
+    fn type_name(&self) -> &'static str {
+        self.inner.type_name()
+    }
+
+    fn version(&self) -> u32 {
+        self.inner.version()
+    }
+
+    fn name(&self, props: &Value) -> Result<String, CallError> {
+        self.inner.name(props)
+    }
+
+    fn succession(&self) -> Succession {
+        self.inner.succession()
+    }
+
+    fn visibility(&self) -> Duration {
+        self.inner.visibility()
+    }
+
+    async fn observe(&self, target: &ErasedTarget) -> Result<Option<Value>, CallError> {
+        self.inner.observe(target).await
+    }
+
+    fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError> {
+        self.inner.mark(seen)
+    }
+
+    fn calls(&self, case: &ErasedCase) -> Result<ErasedNext, CallError> {
+        let mut next = self.inner.calls(case)?;
+        let Some(secret) = secrets(&self.world).first().cloned() else { return Ok(next) };
+        match (&mut next, self.leak) {
+            (kind::Next::Converged(outputs), Leak::Outputs) => outputs["password"] = json!(secret),
+            (kind::Next::Converged(_), Leak::Event) if !self.done.swap(true, Ordering::Relaxed) => {
+                let condition = Condition::new("login", secret, Duration::from_secs(1));
+                next = kind::Next::Wait { condition, then: Vec::new() };
+            }
+            (kind::Next::Calls(calls), Leak::Plan) => {
+                calls[0].fields.push(Change::new("password", None::<()>, Some(secret)));
+            }
+            _ => {}
+        }
+        Ok(next)
+    }
+
+    async fn perform(&self, call: &Value, guard: &Guard) -> Result<Sent, CallError> {
+        let mut call = call.clone();
+        if self.leak == Leak::Configuration {
+            configure(&mut call, &secrets(&self.world)[0]);
+        }
+        self.inner.perform(&call, guard).await
+    }
+}
+
+/// Puts a password into every connector configuration in a call.
+fn configure(call: &mut Value, secret: &str) {
+    let Some(map) = call.as_object_mut() else { return };
+    for (key, value) in map.iter_mut() {
+        match value.as_object_mut().filter(|_| key == "configuration") {
+            Some(configuration) => {
+                configuration.insert("database.password".into(), json!(secret));
+            }
+            None => configure(value, secret),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_secret_is_written_told_or_sent() {
+    assert_eq!(Traces::new().run(None).await, BTreeSet::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_leaks_a_secret_is_caught() {
+    let found = async |leak| Traces::new().run(Some(leak)).await;
+    assert_eq!(found(Leak::Outputs).await, BTreeSet::from(["disk", "events"]));
+    assert_eq!(found(Leak::Event).await, BTreeSet::from(["events"]));
+    assert_eq!(found(Leak::Plan).await, BTreeSet::from(["plan"]));
+    assert_eq!(found(Leak::Configuration).await, BTreeSet::from(["requests"]));
 }
