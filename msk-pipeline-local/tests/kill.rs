@@ -18,7 +18,7 @@ use common::{Cloud, PART_A, Process};
 use msk_pipeline_core::run::{RunError, RunSummary};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
 use msk_pipeline_core::{Clock, RealClock, Timestamp};
-use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
+use msk_pipeline_emulator::shell::{Call, Moment, Next};
 use msk_pipeline_emulator::{Settings, World};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -174,14 +174,6 @@ fn run(
     outcome
 }
 
-fn fork(cloud: &Cloud) -> Cloud {
-    let disk = MemoryDisk::default();
-    for (path, bytes) in cloud.disk.files() {
-        disk.append_torn(&path, &bytes, bytes.len());
-    }
-    Cloud { world: InProcess::new(cloud.world.snapshot()), disk, wall: cloud.wall }
-}
-
 fn state(cloud: &Cloud) -> State {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async { cloud.store().load().await.unwrap().fold().unwrap() })
@@ -233,7 +225,7 @@ fn prepared(before: &[(Verb, &str)]) -> Cloud {
 
 fn kill_everywhere(title: &str, before: &[(Verb, &str)], verb: Verb, toml: &str) {
     let base = prepared(before);
-    let mut undisturbed = fork(&base);
+    let mut undisturbed = base.fork();
     let points = Points::kill_at(0);
     let summary = run(&mut undisturbed, &points, verb, toml).unwrap().unwrap();
     assert!(summary.is_complete(), "{summary:?}");
@@ -252,7 +244,7 @@ fn kill_everywhere(title: &str, before: &[(Verb, &str)], verb: Verb, toml: &str)
                         break;
                     }
                     let at = format!("{title}, killed at {fatal} of {counted}");
-                    let mut cloud = fork(&base);
+                    let mut cloud = base.fork();
                     if run(&mut cloud, &Points::kill_at(fatal), verb, toml).is_none() {
                         killed.fetch_add(1, Ordering::Relaxed);
                     }

@@ -5,7 +5,7 @@
 //! A restart that a static parameter needs is a call of its own in the plan. Before anything is created it is checked that RDS offers
 //! the class for the version in a zone of the subnets.
 //! # Caveats
-//! The first instance of a cluster becomes its writer; after a failover another one is. Cluster and engine can't be changed.
+//! A backup makes an instance unready only while it is new. The first instance of a cluster becomes its writer; after a failover another one is. Cluster and engine can't be changed.
 //! Automatic minor upgrades are off, because they would leave the version that was declared.
 //! # Sources
 //! Handbook aws.md §4.5 (classes), §4.6 (calls, what changes in place), §4.3 and §4.11 (parameter groups).
@@ -56,6 +56,9 @@ pub struct Props {
     pub parameter_group: Input<String>,
     /// The revisions of the cluster's and the instance's parameter group: another one needs a restart.
     pub revisions: Vec<Input<String>>,
+    /// The values of both groups: others are waited for until they are applied.
+    #[serde(default)]
+    pub values: Vec<Input<String>>,
     /// The subnets; only to check that the class can be had in their zones.
     pub subnets: Input<Vec<String>>,
     /// True if a destroy leaves it in AWS.
@@ -441,7 +444,9 @@ fn update(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) -> Next<Ca
         Next::Wait { condition, then }
     };
     let idle = matches!(seen.status.as_str(), "available" | "storage-optimization");
-    if !(idle || seen.status == "backing-up" && then.is_empty()) {
+    // A new instance is backed up and modified before it is of use; one that was ready before goes on meanwhile.
+    let backed_up = seen.status == "backing-up" && case.was.is_some() && then.is_empty();
+    if !(idle || backed_up) {
         return busy("instance available", seen.status.clone(), then);
     }
     if showing && !fields.is_empty() {
@@ -582,6 +587,7 @@ mod tests {
             public: false,
             parameter_group: "group".into(),
             revisions: vec!["1".into(), "2".into()],
+            values: vec!["1".into(), "2".into()],
             subnets: Vec::new().into(),
             keep: false,
             tags: Tags::new(),
@@ -654,6 +660,16 @@ mod tests {
         check(props(), at("failed"), "replace");
         check(props(), at("stopped"), "refuse");
         check(props(), at("deleting"), "wait, CreateDBInstance");
+    }
+
+    #[test]
+    fn the_backup_of_a_new_instance_is_waited_for() {
+        let found = Instance { status: "backing-up".into(), ..instance() };
+        let mut case = case(Some(props()), seen(found));
+        assert_eq!(next(&case), "wait");
+        let outputs = Some(Outputs { instance_id: "i".into() });
+        case.was = Some(Recorded { props: props(), outputs });
+        assert_eq!(next(&case), "converged");
     }
 
     #[test]

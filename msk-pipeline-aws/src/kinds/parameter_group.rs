@@ -7,7 +7,8 @@
 //! # Caveats
 //! Family, name and description can't be changed: another family is another group, created first and deleted last, because a group
 //! in use can't be deleted. A static parameter takes effect when an instance restarts, which is the instance's business: the output
-//! `revision` changes whenever that is needed.
+//! `revision` changes whenever that is needed. A dynamic one reaches running instances by itself, a while after the call: the output
+//! `values` changes with every parameter, so that instances wait for it.
 //! # Sources
 //! Handbook aws.md §4.3.
 
@@ -114,6 +115,9 @@ pub struct Outputs {
     pub name: String,
     /// Another value for other static parameters: whoever uses the group has to restart.
     pub revision: String,
+    /// Another value for any other parameters: whoever uses the group has to wait until they are applied.
+    #[serde(default)]
+    pub values: String,
 }
 
 /// A changing request.
@@ -158,6 +162,8 @@ pub enum Call {
 pub const NAME: &str = "name";
 /// The output that changes when a restart is needed.
 pub const REVISION: &str = "revision";
+/// The output that changes with any parameter.
+pub const VALUES: &str = "values";
 /// How many parameters one call takes.
 const CHUNK: usize = 20;
 
@@ -314,7 +320,7 @@ fn create<S: Scope>(want: &Props, mark: &Mark) -> Vec<Proposed<Call>> {
             Change::new("name", None::<()>, Some(&want.name)),
             Change::new("family", None::<()>, Some(&want.family)),
         ])
-        .may_change(&[NAME, REVISION]);
+        .may_change(&[NAME, REVISION, VALUES]);
     std::iter::once(create).chain(modify::<S>(want, &want.parameters, None)).collect()
 }
 
@@ -338,7 +344,7 @@ fn modify<S: Scope>(
         let restart = restart(seen, parameters.keys());
         let call = Call::Modify { name: want.name.clone(), parameters };
         let proposed = Proposed::new(S::OPS[1], Effect::Update, call).fields(fields);
-        if restart { proposed.may_change(&[REVISION]) } else { proposed }
+        proposed.may_change(outputs(restart))
     };
     all.chunks(CHUNK).map(chunk).collect()
 }
@@ -399,27 +405,33 @@ fn update<S: Scope>(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Output
         };
         let proposed = Proposed::new(S::OPS[2], Effect::Update, call).fields(fields);
         let restart = restart(Some(seen), names.iter().copied());
-        calls.push(if restart { proposed.may_change(&[REVISION]) } else { proposed });
+        calls.push(proposed.may_change(outputs(restart)));
     }
     calls.extend(TagCall::list(&seen.tags, &marked(&want.tags, mark), &seen.arn, Call::Tags));
     if calls.is_empty() {
         return Next::Converged(Outputs {
             name: want.name.clone(),
-            revision: revision(want, seen),
+            revision: digest(want, |name| seen.facts.get(name).is_none_or(|f| f.fixed)),
+            values: digest(want, |_| true),
         });
     }
     Next::Calls(calls)
 }
 
-/// A short digest of the static parameters and of the group's name.
-fn revision(want: &Props, seen: &Seen) -> String {
-    let fixed: BTreeSet<String> = want
+/// The outputs that are others after a call that changes parameters.
+fn outputs(restart: bool) -> &'static [&'static str] {
+    if restart { &[REVISION, VALUES] } else { &[VALUES] }
+}
+
+/// A short digest of the parameters that count, and of the group's name.
+fn digest(want: &Props, counts: impl Fn(&str) -> bool) -> String {
+    let lines: BTreeSet<String> = want
         .parameters
         .iter()
-        .filter(|(name, _)| seen.facts.get(*name).is_none_or(|f| f.fixed))
+        .filter(|(name, _)| counts(name))
         .map(|(name, value)| format!("{name}={}", value.to_ascii_lowercase()))
         .collect();
-    let text = format!("{}\n{}", want.name, fixed.into_iter().collect::<Vec<_>>().join("\n"));
+    let text = format!("{}\n{}", want.name, lines.into_iter().collect::<Vec<_>>().join("\n"));
     super::short_hash(&text)
 }
 
@@ -497,7 +509,7 @@ mod tests {
             let Next::Calls(calls) = kind(Group::new).calls(&case) else { panic!("calls") };
             calls[0].may_change.clone()
         };
-        assert_eq!(changes("binlog_format", "ROW"), [REVISION]);
+        assert_eq!(changes("binlog_format", "ROW"), [REVISION, VALUES]);
         assert!(changes("max_allowed_packet", "67108864").is_empty());
     }
 
@@ -523,7 +535,7 @@ mod tests {
 
     #[test]
     fn a_kept_group_is_only_forgotten() {
-        let outputs = Outputs { name: "n".into(), revision: "r".into() };
+        let outputs = Outputs { name: "n".into(), revision: "r".into(), values: "v".into() };
         let delete = deletion::<Group>(props(&[]), outputs.clone(), Some(seen(&[])));
         assert_eq!(ops(&kind(Group::new).calls(&delete)), "DeleteDBClusterParameterGroup");
         let never_ready = case::<Group>(None, Some(seen(&[])));

@@ -362,7 +362,10 @@ fn update(want: &Props, seen: &Seen, case: &Case<Secret>) -> Next<Call, Outputs>
     let mut calls = Vec::new();
     if seen.deleted {
         let call = Call::Restore { name: name() };
-        calls.push(Proposed::new("secretsmanager:RestoreSecret", Effect::Update, call));
+        calls.push(
+            Proposed::new("secretsmanager:RestoreSecret", Effect::Update, call)
+                .fields([Change::new("deletion", Some("scheduled"), None::<()>)]),
+        );
     }
     let other_key = match (&want.kms_key, &seen.kms_key) {
         (Some(wanted), seen) => seen.as_ref() != Some(wanted),

@@ -1,50 +1,112 @@
 //! A pipeline on an embedded AWS in virtual time, for tests.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
-use std::sync::{Arc, Mutex};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
 
-use msk_pipeline_aws::Artifacts;
 use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
+use msk_pipeline_aws::{Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::{
     ApplyOptions, AutoApprove, Cancel, Engine, EventSink, RunError, RunEvent, RunSummary,
+    StepOutcome,
 };
 use msk_pipeline_core::state::{FileStore, MemoryDisk, Pin, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
 use msk_pipeline_emulator::shell::InProcess;
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 /// Everything that outlives a simulated process.
 #[derive(Clone)]
-pub(crate) struct Cloud {
+pub struct Cloud {
     pub world: Arc<InProcess>,
     pub disk: MemoryDisk,
     pub wall: Timestamp,
 }
 
 impl Cloud {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
         let wall = Timestamp(settings.epoch);
         Self { world: InProcess::new(World::new(settings)), disk: MemoryDisk::default(), wall }
     }
 
-    pub(crate) fn store(&self) -> Arc<dyn StateStore> {
+    pub fn store(&self) -> Arc<dyn StateStore> {
         Arc::new(FileStore::on(self.disk.clone(), "state"))
+    }
+
+    /// The same world and disk once more, to go on from there twice.
+    pub fn fork(&self) -> Self {
+        let disk = MemoryDisk::default();
+        for (path, bytes) in self.disk.files() {
+            disk.append_torn(&path, &bytes, bytes.len());
+        }
+        Self { world: InProcess::new(self.world.snapshot()), disk, wall: self.wall }
     }
 }
 
-pub(crate) fn pin() -> Pin {
+/// A plugin archive with one connector class, which no test has to fetch.
+pub struct Plugin {
+    pub sha256: String,
+    pub size: usize,
+    pub path: PathBuf,
+}
+
+impl Plugin {
+    const CLASS: &str = "io.debezium.connector.mysql.MySqlConnector";
+
+    /// `release` makes the bytes differ, and nothing else.
+    fn new(release: &str) -> Self {
+        // Major version 55: Java 11.
+        let compiled = [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 55];
+        let path = format!("{}.class", Self::CLASS.replace('.', "/"));
+        let listing = "META-INF/services/org.apache.kafka.connect.source.SourceConnector";
+        let jar = zipped(&[(listing, Self::CLASS.as_bytes()), (&path, &compiled)]);
+        let bytes = zipped(&[("mysql/connector.jar", &jar), ("mysql/RELEASE", release.as_bytes())]);
+        let digest = Sha256::digest(&bytes);
+        let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        // Several test binaries make the same file: each writes its own and gives it the name afterwards.
+        let mine = path.join(format!("{sha256}.{}", std::process::id()));
+        let path = path.join(format!("{sha256}.zip"));
+        std::fs::write(&mine, &bytes).unwrap();
+        std::fs::rename(&mine, &path).unwrap();
+        Self { sha256, size: bytes.len(), path }
+    }
+
+    /// What packing would tell of it, for the connectors of all examples.
+    pub fn facts(&self) -> Facts {
+        let fact = json!({ "sha256": self.sha256, "size": self.size, "class": Self::CLASS });
+        ["orders", "mysql"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
+    }
+}
+
+/// Two releases of the plugin.
+pub static PLUGINS: LazyLock<[Plugin; 2]> = LazyLock::new(|| ["1", "2"].map(Plugin::new));
+
+fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+pub fn pin() -> Pin {
     Pin { account: "111111111111".into(), region: "us-east-1".into(), partition: "aws".into() }
 }
 
 /// Events of a run, in order.
 #[derive(Default, Clone)]
-pub(crate) struct Events(pub Arc<Mutex<Vec<RunEvent>>>);
+pub struct Events(pub Arc<Mutex<Vec<RunEvent>>>);
 
 impl EventSink for Events {
     fn emit(&self, event: RunEvent) {
@@ -53,14 +115,16 @@ impl EventSink for Events {
 }
 
 /// One simulated process.
-pub(crate) struct Process {
+pub struct Process {
     pub engine: Engine,
     pub events: Events,
     pub clock: Arc<dyn Clock>,
+    pub session: Session,
+    pub facts: Facts,
 }
 
 impl Process {
-    pub(crate) fn new(
+    pub fn new(
         cloud: &Cloud,
         store: Arc<dyn StateStore>,
         clock: Arc<dyn Clock>,
@@ -68,8 +132,10 @@ impl Process {
     ) -> Self {
         let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        let files = PLUGINS.iter().map(|plugin| (plugin.sha256.clone(), plugin.path.clone()));
+        let artifacts = Artifacts(files.collect());
         let engine = Engine {
-            registry: registry(&session, &Artifacts::default()),
+            registry: registry(&session, &artifacts),
             store,
             clock: clock.clone(),
             entropy: Arc::new(Entropy::seeded(seed)),
@@ -78,52 +144,73 @@ impl Process {
             pin: pin(),
             who: "test".into(),
         };
-        Self { engine, events, clock }
+        Self { engine, events, clock, session, facts: PLUGINS[0].facts() }
     }
 
-    pub(crate) fn simple(cloud: &Cloud) -> Self {
+    pub fn simple(cloud: &Cloud) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
         Self::new(cloud, cloud.store(), clock, 7)
     }
 
-    pub(crate) fn graph(&self, toml: &str) -> Graph {
-        graph(toml, &self.engine)
+    /// The same for the pipeline that `toml` names.
+    pub fn of(mut self, toml: &str) -> Self {
+        let document = Document::parse(toml).expect("the document parses");
+        let pipeline = document.pipeline(&components(), &Overlay::default()).expect("it is right");
+        self.engine.pipeline = pipeline.header().name.clone();
+        self
     }
 
-    pub(crate) async fn plan(&self, toml: &str) -> Plan {
+    /// Why steps failed, as events told it.
+    pub fn failures(&self) -> Vec<String> {
+        let events = self.events.0.lock().unwrap();
+        let failed = events.iter().filter_map(|event| match event {
+            RunEvent::StepFinished {
+                address,
+                outcome: StepOutcome::Failed { cause, help },
+                ..
+            } => Some(format!("{address}: {cause} ({help})")),
+            _ => None,
+        });
+        failed.collect()
+    }
+
+    pub fn graph(&self, toml: &str) -> Graph {
+        graph(toml, &self.engine, &self.facts)
+    }
+
+    pub async fn plan(&self, toml: &str) -> Plan {
         self.engine.plan(&self.graph(toml), Verb::Apply, &[]).await.unwrap()
     }
 
-    pub(crate) async fn apply(&self, toml: &str) -> Result<RunSummary, RunError> {
+    pub async fn apply(&self, toml: &str) -> Result<RunSummary, RunError> {
         let options = ApplyOptions::default();
         self.engine.apply(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
     }
 
-    pub(crate) async fn destroy(&self, toml: &str) -> Result<RunSummary, RunError> {
+    pub async fn destroy(&self, toml: &str) -> Result<RunSummary, RunError> {
         let options = ApplyOptions { consent_to_all: true, ..ApplyOptions::default() };
         self.engine.destroy(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
     }
 }
 
-pub(crate) fn graph(toml: &str, engine: &Engine) -> Graph {
+pub fn graph(toml: &str, engine: &Engine, facts: &Facts) -> Graph {
     let components = components();
     let document = Document::parse(toml).expect("the document parses");
     let pipeline =
         document.pipeline(&components, &Overlay::default()).expect("the document is right");
-    let expanded =
-        pipeline.expand(&components, &engine.pin, &Facts::default()).expect("it expands");
+    let expanded = pipeline.expand(&components, &engine.pin, facts).expect("it expands");
     Graph::build(expanded.resources, &engine.registry).expect("the graph is right")
 }
 
 /// Operations of a plan, as `address operation`.
-pub(crate) fn operations(plan: &Plan) -> Vec<String> {
+pub fn operations(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
         .flat_map(|s| s.calls.iter().map(move |c| format!("{} {}", s.address, c.op)))
         .collect()
 }
 
-pub(crate) const PART_A: &str = r#"
+pub const PART_A: &str = r#"
 [pipeline]
 name   = "orders-cdc"
 region = "us-east-1"

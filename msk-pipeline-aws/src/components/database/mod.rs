@@ -598,6 +598,10 @@ impl<'a> Plan<'a> {
                     self.output("cluster-parameters", parameter_group::REVISION),
                     self.output("instance-parameters", parameter_group::REVISION),
                 ],
+                values: vec![
+                    self.output("cluster-parameters", parameter_group::VALUES),
+                    self.output("instance-parameters", parameter_group::VALUES),
+                ],
                 subnets: self.subnets(),
                 keep: self.keep,
                 tags: self.tags.clone(),
