@@ -68,7 +68,9 @@ impl Failure {
 
     /// What is wrong with a declaration.
     pub(crate) fn problems(problems: &Problems, source: Text) -> Self {
-        let findings = problems.0.iter().map(Finding::of).collect();
+        let mut findings: Vec<_> = problems.0.iter().map(Finding::of).collect();
+        // What keeps it from working comes first.
+        findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
         Self { exit: Exit::Invalid, findings, source: Some(source) }
     }
 
