@@ -144,7 +144,19 @@ fn a_saved_plan_is_carried_out_once_and_only_as_it_was_shown() {
     assert!(text.contains("it was edited"), "{text}");
     expect(folder, "--local apply --auto-approve", 0);
     let text = err(&expect(folder, "--local apply two.json --auto-approve", 3));
-    assert!(text.contains("plan again"), "{text}");
+    assert!(text.contains("another run has changed the state since"), "{text}");
+
+    // The other direction, whose consent isn't in the file.
+    expect(folder, "--local plan --destroy --out three.json", 0);
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(folder.join("three.json")).expect("there").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let text = err(&expect(folder, "--local apply three.json --auto-approve", 6));
+    let flag = "--allow-data-loss kafka.main.cluster";
+    assert!(text.contains(&format!("apply three.json --auto-approve {flag}")), "{text}");
+    expect(folder, &format!("--local apply three.json --auto-approve {flag}"), 0);
+    assert_eq!(clusters(folder), 0);
 }
 
 #[test]
