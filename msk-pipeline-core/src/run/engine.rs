@@ -143,12 +143,26 @@ impl Engine {
     ) -> Result<RunSummary, RunError> {
         let pipeline = self.pipeline.clone();
         self.events.emit(RunEvent::Started { version: 1, verb, pipeline });
+        let result = self.run_locked(graph, verb, options, approver, cancel).await;
+        let error = result.as_ref().err().map(ToString::to_string);
+        let summary = result.as_ref().cloned().unwrap_or_default();
+        self.events.emit(RunEvent::Finished { summary, error });
+        result
+    }
+
+    async fn run_locked(
+        &self,
+        graph: &Graph,
+        verb: Verb,
+        options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<RunSummary, RunError> {
         let mut lease = self.lease(verb, options.lock_timeout, cancel).await?;
         let result = self.run_leased(graph, verb, options, approver, cancel, lease.as_mut()).await;
         let released = lease.release().await;
         let summary = result?;
         released?;
-        self.events.emit(RunEvent::Finished { summary: summary.clone() });
         Ok(summary)
     }
 
@@ -216,9 +230,6 @@ impl Engine {
             None => plan,
         };
         self.events.emit(RunEvent::Planned { plan: Box::new(plan.clone()) });
-        if !plan.refusals.is_empty() {
-            return Err(RunError::Refused(plan.refusals));
-        }
         let earlier = state.run.as_ref().filter(|run| run.verb == verb.as_str());
         let outputs = plan.outputs_by_now(&state);
         // What an unfinished run was allowed to lose it may still lose, by the very calls that were approved then.
@@ -243,6 +254,10 @@ impl Engine {
             .collect();
         if !unagreed.is_empty() {
             return Err(RunError::DataLoss(unagreed));
+        }
+        // After consent, which is the graver matter; the plan, which was told, has both.
+        if !plan.refusals.is_empty() {
+            return Err(RunError::Refused(plan.refusals));
         }
         if plan.steps.iter().all(|s| s.action == Action::NoOp) {
             // Nothing to do, and nothing was left open.
