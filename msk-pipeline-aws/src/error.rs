@@ -73,6 +73,12 @@ fn class(code: &str, message: &str, status: u16) -> Class {
         "ResourceInUseException",
         "BucketNotEmpty",
         "ConflictException",
+        // MSK's topic API passes on what brokers say for a moment (handbook msk.md §1).
+        "ClusterConnectivityException",
+        "ControllerMovedException",
+        "NotControllerException",
+        "ReassignmentInProgressException",
+        "GroupSubscribedToTopicException",
     ];
     if THROTTLED.contains(&code) {
         // MSK Connect answers 429 for its quotas, too (handbook msk.md §1).
@@ -84,6 +90,10 @@ fn class(code: &str, message: &str, status: u16) -> Class {
         } else {
             Class::Throttled
         };
+    }
+    if code == "KafkaTimeoutException" {
+        // The brokers may have done it all the same.
+        return Class::Unknown;
     }
     if EXPIRED.contains(&code) {
         return Class::Expired;
@@ -104,7 +114,10 @@ fn class(code: &str, message: &str, status: u16) -> Class {
         // MSK and MSK Connect say with one code that a request is wrong, early, or outdated; the text tells (msk.md §3).
         let busy =
             ["isn't current", "in use by", "ACTIVE state", "in state", "is not in", "currently"];
-        return if busy.iter().any(|b| message.contains(b)) {
+        // "… is not currently supported" stays so.
+        return if !message.contains("not currently supported")
+            && busy.iter().any(|b| message.contains(b))
+        {
             Class::Conflict
         } else {
             Class::Invalid
@@ -201,6 +214,9 @@ mod tests {
             ("DBClusterQuotaExceededFault", "", 403, Class::Quota),
             ("AccessDeniedException", "", 400, Class::Denied),
             ("ExpiredToken", "", 400, Class::Expired),
+            ("BadRequestException", "Updating … is not currently supported", 400, Class::Invalid),
+            ("KafkaTimeoutException", "", 409, Class::Unknown),
+            ("NotControllerException", "", 409, Class::Conflict),
             ("InternalServerErrorException", "", 500, Class::Unknown),
             ("", "", 503, Class::Unknown),
             ("InvalidParameterValue", "", 400, Class::Invalid),

@@ -264,7 +264,7 @@ impl Component for Kafka {
                 address("configuration"),
                 MskConfiguration::REVISION,
             ),
-            listeners: self.listeners.clone(),
+            listeners: self.effective_listeners(),
             kms_key: cx.header.kms_key.clone(),
             monitoring: self.monitoring.clone(),
             logs: Logs {
@@ -340,6 +340,16 @@ impl Kafka {
     pub fn connect_listener(&self) -> Listener {
         let order = [Listener::Iam, Listener::Tls, Listener::Plaintext];
         order.into_iter().find(|l| self.listeners.contains(l)).unwrap_or(Listener::Iam)
+    }
+
+    /// The listeners that MSK opens: plaintext beside IAM or SCRAM means TLS_PLAINTEXT with unauthenticated access, and with it comes
+    /// an unauthenticated TLS listener (handbook msk.md §4).
+    fn effective_listeners(&self) -> BTreeSet<Listener> {
+        let mut listeners = self.listeners.clone();
+        if listeners.contains(&Listener::Plaintext) && listeners.len() > 1 {
+            listeners.insert(Listener::Tls);
+        }
+        listeners
     }
 
     /// The broker properties: the defaults, then the user's.

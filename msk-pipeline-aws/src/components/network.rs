@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Expansion, Key, Schema, Type, quoted};
 use msk_pipeline_core::kind::Input;
 use serde::{Deserialize, Serialize};
 
+use super::connector::Connector;
 use super::stage;
 use crate::kinds::network::{self as kind, Egress, TierWish, VpcWish};
+use crate::kinds::security_group::{self as group, SecurityGroup};
+use crate::kinds::security_group_rules::{
+    self as rules, Direction, Peer, Rule, SecurityGroupRules,
+};
+use crate::kinds::vpc_endpoint::{self, VpcEndpoint};
 
 /// The `[network]` section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -141,6 +148,62 @@ impl Component for Network {
             egress: self.egress,
         };
         cx.add::<kind::Network>("network", stage::SECURITY_GROUPS, &props, []);
+        if !endpoints(cx).is_empty() {
+            expand_endpoints(cx);
+        }
+    }
+}
+
+/// What workers ask of AWS themselves: the capture user's secret, and who they are.
+const SERVICES: &[&str] = &["secretsmanager", "sts"];
+
+/// The endpoints that workers need ready; none where the network is not to make any, or nobody would use them.
+pub(super) fn endpoints(cx: &Expansion<'_>) -> Vec<Address> {
+    let wanted = cx.get::<Network>("").is_some_and(|n| n.egress == Egress::CreateEndpoints);
+    if !wanted || cx.all::<Connector>().is_empty() {
+        return Vec::new();
+    }
+    SERVICES.iter().map(|service| Address::new(format!("network.endpoint-{service}"))).collect()
+}
+
+/// Interface endpoints in the workers' subnets, open to workers alone.
+fn expand_endpoints(cx: &mut Expansion<'_>) {
+    let (group_address, rules_address) = ("network.endpoints-group", "network.endpoints-rules");
+    let name = cx.name(&["endpoints"], 255);
+    let tags = cx.header.tags.clone();
+    let group = group::Props {
+        name: name.clone(),
+        description: format!("Endpoints of {}", cx.header.name),
+        vpc_id: Network::output(kind::Network::VPC_ID),
+        tags: tags.clone(),
+    };
+    cx.add::<SecurityGroup>(group_address, stage::SECURITY_GROUPS, &group, []);
+    let group_id: Input<String> = Input::output(group_address, SecurityGroup::GROUP_ID);
+    let from = |connector: &str| {
+        let group = format!("connector.{connector}.group");
+        let peer = Peer::Group(Input::output(group, SecurityGroup::GROUP_ID));
+        let what = format!("workers of connector {connector}");
+        Rule::tcp(Direction::Ingress, 443, peer, what)
+    };
+    let rules = rules::Props {
+        name: format!("rules of {name}"),
+        group_id: group_id.clone(),
+        rules: cx.all::<Connector>().into_iter().map(|(connector, _)| from(connector)).collect(),
+    };
+    cx.add::<SecurityGroupRules>(rules_address, stage::SECURITY_GROUPS, &rules, []);
+    for (service, address) in SERVICES.iter().zip(endpoints(cx)) {
+        let endpoint = vpc_endpoint::Props {
+            name: cx.name(&[service], 255),
+            vpc_id: Network::output(kind::Network::VPC_ID),
+            service: format!("com.amazonaws.{}.{service}", cx.pin.region),
+            kind: vpc_endpoint::Type::Interface,
+            subnets: Network::output(kind::Network::CONNECT_SUBNETS),
+            groups: vec![group_id.clone()],
+            route_tables: Input::Known(Vec::new()),
+            private_dns: true,
+            tags: tags.clone(),
+        };
+        cx.add::<VpcEndpoint>(address, stage::SECURITY_GROUPS, &endpoint, [rules_address.into()]);
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_smithy_types::timeout::TimeoutConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
@@ -202,6 +203,15 @@ impl Kind for S3Object {
                     .checksum_sha256(BASE64.encode(bytes(sha256)))
                     .set_content_type(content_type.clone())
                     .body(body)
+                    .customize()
+                    // The session's limit is for small requests; a slow line takes minutes for a plugin archive.
+                    .config_override(
+                        aws_sdk_s3::config::Config::builder().timeout_config(
+                            TimeoutConfig::builder()
+                                .operation_attempt_timeout(Duration::from_secs(30 * 60))
+                                .build(),
+                        ),
+                    )
                     .send()
                     .await
                     .map_err(|e| classify(OP, e))?;

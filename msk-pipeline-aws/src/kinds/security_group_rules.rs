@@ -446,6 +446,14 @@ fn converge(want: &Props, seen: Option<&Seen>) -> Next<Call, Outputs> {
     for rule in present.iter().filter(|p| !want.rules.iter().any(|w| w.same_but_description(p))) {
         calls.push(revoke(group_id.clone(), rule, Effect::Update));
     }
+    if seen.is_none() {
+        // In a VPC with IPv6 EC2 adds a second default rule.
+        let default6 = Rule { peer: Peer::Cidr6("::/0".into()), ..Rule::default_egress() };
+        if !want.rules.iter().any(|w| w.same_but_description(&default6)) {
+            let call = revoke(group_id.clone(), &default6, Effect::Update);
+            calls.push(call.only_if("the VPC has IPv6"));
+        }
+    }
     match seen {
         Some(seen) if calls.is_empty() => {
             Next::Converged(Outputs { group_id: seen.group_id.clone() })

@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
             let text = format!("{} in {time}.{}", parts.join(", "), self.mark());
             say(if exit == Exit::Done { p.green(p.bold(format!("Done: {text}"))) } else { text });
         }
-        if self.verb == Verb::Apply && exit == Exit::Done {
+        if self.verb == Verb::Apply && matches!(exit, Exit::Done | Exit::Failed | Exit::Gate) {
             let mut lines = Vec::new();
             self.human.view(&self.prepared.expanded.notices).notices(&mut lines);
             // A plan without changes was followed by a blank line already.

@@ -521,6 +521,7 @@ impl Plan<'_> {
             needs.push(Database::capture_secret(&self.source.name));
         }
         needs.extend(topics);
+        needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
     }
 

@@ -105,7 +105,11 @@ const CAPTURE: Schema = Schema {
 const ALLOW: Schema = Schema {
     doc: "Somebody who may connect; exactly one of cidr, security_group and prefix_list.",
     keys: &[
-        Key::new("cidr", Type::Text, "A block of addresses, `10.0.0.0/16`."),
+        Key::new(
+            "cidr",
+            Type::Checked(crate::components::kafka::cidr),
+            "A block of addresses, `10.0.0.0/16`.",
+        ),
         Key::new("security_group", Type::Text, "A security group's id."),
         Key::new("prefix_list", Type::Text, "A managed prefix list's id."),
         Key::new("description", Type::Text, "What it is for."),
