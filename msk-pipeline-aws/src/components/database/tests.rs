@@ -26,8 +26,11 @@ fn problem(body: &str, expected: &str) {
 
 #[test]
 fn the_smallest_database_is_complete() {
-    let expanded = expand("[database.main]\n[connector.c]\nsource = \"main\"\n").unwrap();
-    let addresses: Vec<_> = expanded.resources.iter().map(|r| r.address.as_str()).collect();
+    let connector = "[connector.c]\nsource = \"main\"\ntables = [\"shop.orders\"]\n";
+    let around = "[network]\nvpc = \"vpc-0ab12cd\"\n[kafka.main]\n";
+    let expanded = expand(&format!("{around}[database.main]\n{connector}")).unwrap();
+    let addresses = expanded.resources.iter().map(|r| r.address.as_str());
+    let addresses: Vec<_> = addresses.filter(|a| a.starts_with("database.")).collect();
     assert_eq!(
         addresses,
         [
