@@ -221,6 +221,10 @@ const RULES: &[Rule] = &[
 /// What changing `key` from one value to another does to data. `None` means that the key is absent, so that its default counts;
 /// a value that is not known yet is `Some` text that differs.
 pub fn verdict(key: &str, from: Option<&str>, to: Option<&str>) -> DataEffect {
+    if key == "snapshot.mode" && to == Some("always") {
+        let what = "every start reads all rows again, this one and each later one";
+        return DataEffect::new(Verdict::Resnapshot, what);
+    }
     let Some(rule) = RULES.iter().find(|rule| fits(rule.key, key)) else {
         return DataEffect::new(Verdict::Restart, format!("the task restarts with `{key}`"));
     };

@@ -106,6 +106,17 @@ fn converge(case: &Case<Connector>, want: &Props, seen: &Seen) -> Next<Call, Out
             effect: replacing(case, want, seen),
         };
     }
+    let kept = case.was.as_ref().and_then(|was| was.props.offsets_topic.as_ref());
+    if kept.is_some_and(|kept| Some(kept) != want.offsets_topic.as_ref()) {
+        // In place this would take two updates, and between them the task has a place without the history that belongs to it.
+        return Next::Replace {
+            because: "its place in the binary log is to be kept in another topic".into(),
+            effect: DataEffect::new(
+                Verdict::Resnapshot,
+                "it starts anew: its offsets and schema history are left behind",
+            ),
+        };
+    }
     let calls = differences(case, want, seen);
     if let Some(next) = pursued(case, seen, &calls) {
         return next;

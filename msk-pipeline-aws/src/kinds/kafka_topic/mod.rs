@@ -24,7 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Input, Kind, MarkSeen,
-    Next, Proposed, Sent, Target,
+    Next, Proposed, Sent, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -190,6 +190,11 @@ impl Kind for KafkaTopic {
         } else {
             format!("{}/{}", props.cluster, props.name)
         }
+    }
+
+    fn succession() -> Succession {
+        // The connector moves to the new topic before the old one goes.
+        Succession::CreateFirst
     }
 
     fn visibility() -> Duration {
