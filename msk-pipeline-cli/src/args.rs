@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Status,
     /// Print outputs: ids, ARNs, endpoints
     Output {
-        /// A resource's address, or one output of it (kafka.main.cluster.cluster_arn)
+        /// A resource's address, or one output of it (`kafka.main.cluster.cluster_arn`)
         name: Option<String>,
     },
     /// Look at the recorded state, without AWS

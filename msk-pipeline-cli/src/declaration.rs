@@ -34,7 +34,7 @@ impl Declaration {
         })?;
         let text = String::from_utf8(text).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|&&b| b == b'\n').count() + 1;
+            let line = error.as_bytes()[..at].split(|&b| b == b'\n').count();
             Failure::new(Exit::Invalid, format!("{name} is not UTF-8 text, first in line {line}"))
                 .help("save it as UTF-8")
         })?;

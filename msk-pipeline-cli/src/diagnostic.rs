@@ -68,7 +68,9 @@ impl Failure {
 
     /// What is wrong with a declaration.
     pub(crate) fn problems(problems: &Problems, source: Text) -> Self {
-        let findings = problems.0.iter().map(Finding::of).collect();
+        let mut findings: Vec<_> = problems.0.iter().map(Finding::of).collect();
+        // What keeps it from working comes first.
+        findings.sort_by_key(|f| std::cmp::Reverse(f.severity));
         Self { exit: Exit::Invalid, findings, source: Some(source) }
     }
 
@@ -227,10 +229,12 @@ pub(crate) fn problems_json(problems: &[Problem], source: &Text) -> Value {
 fn render(findings: &[Finding], source: Option<&Text>, printer: &Printer) -> String {
     let theme =
         if printer.err.0 { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme)
+    let wrapped = GraphicalReportHandler::new_themed(theme)
         .with_width(printer.width())
         .with_links(false)
         .with_break_words(false);
+    // A command is to be copied, so that its line stays whole.
+    let whole = wrapped.clone().with_wrap_lines(false);
     let mut out = String::new();
     for finding in findings {
         let mut diagnostic = MietteDiagnostic::new(tame(&finding.message));
@@ -255,6 +259,8 @@ fn render(findings: &[Finding], source: Option<&Text>, printer: &Printer) -> Str
             diagnostic.message = format!("{}: {}", finding.path, diagnostic.message);
         }
         let report = report.unwrap_or_else(|| Report::new(diagnostic));
+        let copied = finding.help.as_ref().is_some_and(|help| help.contains("msk-pipeline "));
+        let handler = if copied { &whole } else { &wrapped };
         if handler.render_report(&mut out, report.as_ref()).is_err() {
             // The text can be had without the picture.
             let _ = writeln!(out, "error: {}", finding.message);

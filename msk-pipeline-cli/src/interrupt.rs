@@ -28,12 +28,13 @@ impl Interrupt {
         let (canceller, cancel) = Canceller::new();
         let (sender, level) = watch::channel(0);
         let printer = Arc::clone(printer);
+        // Here and not in the task, which runs later: from now on no signal just kills the process.
+        let mut signals = Signals::new();
         tokio::spawn(async move {
-            let mut signals = Signals::new();
             signals.next().await;
             sender.send_replace(1);
             canceller.cancel();
-            printer.tell("Stopping: no new call is made, requests already sent get 5 s. Once more stops at once.");
+            printer.tell(stopping(verb));
             tokio::select! {
                 () = signals.next() => {}
                 () = tokio::time::sleep(AT_MOST) => end(&printer, verb, &again),
@@ -70,9 +71,25 @@ impl Interrupt {
     }
 }
 
+/// What is said at the first signal.
+fn stopping(verb: &str) -> &'static str {
+    match verb {
+        "apply" | "destroy" => {
+            "Stopping: no new call is made, requests already sent get 5 s. Once more stops at once."
+        }
+        "local" => "Stopping: requests under way are answered, the world stays.",
+        _ => "Stopping: nothing was changed.",
+    }
+}
+
 /// Ends the process where it is. The journal makes that safe.
 fn end(printer: &Printer, verb: &'static str, again: &str) -> ! {
-    printer.tell(&format!("Stopped. What was begun is in the journal; this continues: {again}"));
+    printer.tell(&match verb {
+        "apply" | "destroy" => {
+            format!("Stopped. What was begun is in the journal; this continues: {again}")
+        }
+        _ => format!("Stopped. Again: {again}"),
+    });
     if printer.json {
         printer.data_json(&report::json::stopped(verb, again));
     }
@@ -81,6 +98,8 @@ fn end(printer: &Printer, verb: &'static str, again: &str) -> ! {
 
 /// The signals that ask to stop.
 struct Signals {
+    #[cfg(unix)]
+    int: Option<tokio::signal::unix::Signal>,
     #[cfg(unix)]
     term: Option<tokio::signal::unix::Signal>,
     #[cfg(unix)]
@@ -92,6 +111,7 @@ impl Signals {
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         Self {
+            int: signal(SignalKind::interrupt()).ok(),
             term: signal(SignalKind::terminate()).ok(),
             hangup: signal(SignalKind::hangup()).ok(),
         }
@@ -114,7 +134,7 @@ impl Signals {
             }
         }
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
+            () = of(self.int.as_mut()) => {}
             () = of(self.term.as_mut()) => {}
             () = of(self.hangup.as_mut()) => {}
         }

@@ -99,6 +99,7 @@ impl Printer {
     }
 
     /// How wide text may be.
+    #[expect(clippy::unused_self, reason = "where text goes is the printer's own matter")]
     pub(crate) fn width(&self) -> usize {
         let size = terminal_size::terminal_size_of(io::stderr())
             .or_else(|| terminal_size::terminal_size_of(io::stdout()));

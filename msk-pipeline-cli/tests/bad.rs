@@ -48,5 +48,5 @@ fn every_broken_file_gets_its_diagnostic() {
         files.len(),
         wrong.join("\n")
     );
-    assert!(files.len() >= 50, "the corpus has only {} files", files.len());
+    assert!(files.len() >= 250, "the corpus has only {} files", files.len());
 }

@@ -3,6 +3,8 @@
 //! A simulated process is one fresh current-thread runtime under paused time; a kill drops the runtime. The world and the disk live
 //! outside. Points are: before each changing request, after it and before its reply, before each journal write, in the middle of it,
 //! after it, and every sleep.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
 
 mod common;
 

@@ -159,7 +159,7 @@ impl Bench {
                 },
             }),
         );
-        self.clock.sleep(Duration::from_secs(3600)).await;
+        self.clock.sleep(Duration::from_hours(1)).await;
         answer["clusterArn"].as_str().unwrap().to_owned()
     }
 }
@@ -338,7 +338,7 @@ async fn endpoints() {
         .await
         .unwrap();
     ec2.delete_vpc_endpoints().vpc_endpoint_ids(&gateway).send().await.unwrap();
-    bench.clock.sleep(Duration::from_secs(600)).await;
+    bench.clock.sleep(Duration::from_mins(10)).await;
     assert_eq!(bench.ops(&first).await, ["ec2:ModifyVpcEndpoint", "ec2:CreateVpcEndpoint"]);
     bench.apply(&first).await;
 
@@ -347,7 +347,7 @@ async fn endpoints() {
     bench.apply(&second).await;
     assert_eq!(bench.output("endpoints.secrets", "endpoint_id").await, secrets);
     bench.destroy().await;
-    bench.clock.sleep(Duration::from_secs(3600)).await;
+    bench.clock.sleep(Duration::from_hours(1)).await;
     let left = ec2.describe_vpc_endpoints().send().await.unwrap();
     assert!(left.vpc_endpoints().is_empty());
 }
@@ -382,7 +382,7 @@ async fn topics() {
     let refusals = bench.plan(&first).await.refusals;
     assert!(refusals[0].because.contains("did not create"), "{refusals:?}");
     kafka.delete_topic().cluster_arn(&cluster).topic_name("shop.orders").send().await.unwrap();
-    bench.clock.sleep(Duration::from_secs(300)).await;
+    bench.clock.sleep(Duration::from_mins(5)).await;
 
     bench.apply(&first).await;
     let arn = bench.output("connector.mysql.topic-1", "topic_arn").await;
@@ -397,7 +397,7 @@ async fn topics() {
         .send()
         .await
         .unwrap();
-    bench.clock.sleep(Duration::from_secs(60)).await;
+    bench.clock.sleep(Duration::from_mins(1)).await;
     assert_eq!(bench.ops(&first).await, ["kafka:UpdateTopic"]);
     bench.apply(&first).await;
 

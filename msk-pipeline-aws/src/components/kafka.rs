@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Declared, Expansion, Key, Schema, Type, duration};
+use msk_pipeline_core::dsl::{
+    Component, Declared, Expansion, Key, Schema, Type, duration, filled, quoted,
+};
 use msk_pipeline_core::kind::Input;
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +135,7 @@ impl Component for Kafka {
     const SCHEMA: &'static Schema = &Schema {
         doc: "An MSK cluster.",
         keys: &[
-            Key::new("existing", Type::Text, "The name of a cluster that exists. It is read and checked, never changed; all other keys but `listeners` are refused.")
+            Key::new("existing", Type::Checked(filled), "The name of a cluster that exists. It is read and checked, never changed; all other keys but `listeners` are refused.")
                 .change("another cluster: a resnapshot into its topics"),
             Key::new(
                 "version",
@@ -371,9 +373,13 @@ impl Kafka {
         cx.add::<MskClusterLookup>(address, stage::KAFKA, &props, []);
     }
 
+    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a version, not a file")]
     fn check(&self, cx: &mut Expansion<'_>) {
         if self.listeners.is_empty() {
             cx.error("listeners", "a cluster needs a listener", "write `listeners = [\"iam\"]`");
+        }
+        if filled(&self.version).is_err() {
+            cx.error("version", "the Kafka version is empty", "one is \"3.9.x.kraft\"");
         }
         let t3 = self.brokers.instance_type == "kafka.t3.small";
         if t3 && (self.version.ends_with(".kraft") || self.version.starts_with('4')) {
@@ -523,21 +529,22 @@ fn instance_type(text: &str) -> Result<(), String> {
             Err("Express brokers are not supported: they have other storage, logs and limits"
                 .into())
         }
-        _ => Err(format!("`{text}` is no broker type; one is `kafka.m7g.large`")),
+        _ => Err(format!("{} is no broker type; one is `kafka.m7g.large`", quoted(text))),
     }
 }
 
-fn group_id(text: &str) -> Result<(), String> {
+/// Checks a security group's id.
+pub(crate) fn group_id(text: &str) -> Result<(), String> {
     let rest = text.strip_prefix("sg-").unwrap_or_default();
     if !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(format!("`{text}` is no security group id; one begins with `sg-`"))
+    Err(format!("{} is no security group id; one begins with `sg-`", quoted(text)))
 }
 
 /// Checks an IPv4 range: its address must be that of the network, as EC2 returns it.
 pub(crate) fn cidr(text: &str) -> Result<(), String> {
-    let wrong = || format!("`{text}` is no IPv4 range; one is `10.0.0.0/16`");
+    let wrong = || format!("{} is no IPv4 range; one is `10.0.0.0/16`", quoted(text));
     let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
     let address: std::net::Ipv4Addr = address.parse().map_err(|_| wrong())?;
     let bits: u32 = bits.parse().ok().filter(|b| *b <= 32).ok_or_else(wrong)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use msk_pipeline_core::dsl::{Component, Expansion, Key, Schema, Type};
+use msk_pipeline_core::dsl::{Component, Expansion, Key, Schema, Type, quoted};
 use msk_pipeline_core::kind::Input;
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,13 @@ impl Component for Network {
             cx.error("vpc", "the VPC is missing", "write `vpc = \"vpc-…\"`");
             return;
         };
+        if matches!(vpc, Select::Tags { tags } if tags.is_empty()) {
+            cx.error("vpc.tags", "no tag is named", "write one: { Name = \"default-vpc\" }");
+        }
+        let tiers = &self.subnets;
+        check("database", tiers.database.as_ref(), 2, usize::MAX, cx);
+        check("kafka", tiers.kafka.as_ref(), 2, 3, cx);
+        check("connect", tiers.connect.as_ref(), 1, usize::MAX, cx);
         let props = kind::Props {
             vpc: match vpc {
                 Select::Id(id) => VpcWish::Id(id.clone()),
@@ -195,6 +202,31 @@ impl Subnets {
     }
 }
 
+/// What a list of subnets shows without looking at AWS.
+fn check(tier: &str, subnets: Option<&Subnets>, least: usize, most: usize, cx: &mut Expansion<'_>) {
+    let key = format!("subnets.{tier}");
+    match subnets {
+        None => {}
+        Some(Subnets::Tags { tags }) if tags.is_empty() => {
+            cx.error(&key, "no tag is named", "write one: { Name = \"private-*\" }");
+        }
+        Some(Subnets::Tags { .. }) => {}
+        Some(Subnets::Ids(ids)) => {
+            if let Some((n, id)) = ids.iter().enumerate().find(|(n, id)| ids[..*n].contains(id)) {
+                cx.error(&format!("{key}.{n}"), format!("`{id}` is listed twice"), "leave one out");
+            } else if ids.len() < least || ids.len() > most {
+                let message = match (least, most) {
+                    (2, 3) => "brokers take two or three subnets".to_owned(),
+                    (2, _) => "a database takes subnets of at least two zones".to_owned(),
+                    _ => "workers take at least one subnet".to_owned(),
+                };
+                let help = "leave the key out to take private ones, one a zone";
+                cx.error(&key, format!("{message}, not {}", ids.len()), help);
+            }
+        }
+    }
+}
+
 fn wish(subnets: Option<&Subnets>) -> TierWish {
     match subnets {
         None => TierWish::Private,
@@ -204,7 +236,9 @@ fn wish(subnets: Option<&Subnets>) -> TierWish {
 }
 
 fn vpc_id(text: &str) -> Result<(), String> {
-    id("vpc-", "VPC", text)
+    let by_name = format!("; by its name it is {{ tags = {{ Name = \"{text}\" }} }}");
+    let is_id = text.is_empty() || text.starts_with("vpc-") || text.starts_with("subnet-");
+    id("vpc-", "VPC", text).map_err(|why| if is_id { why } else { why + &by_name })
 }
 
 fn subnet_id(text: &str) -> Result<(), String> {
@@ -216,5 +250,5 @@ fn id(prefix: &str, what: &str, text: &str) -> Result<(), String> {
     if !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Ok(());
     }
-    Err(format!("`{text}` is no {what} id; one begins with `{prefix}`"))
+    Err(format!("{} is no {what} id; one begins with `{prefix}`", quoted(text)))
 }

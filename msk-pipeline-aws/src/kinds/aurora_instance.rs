@@ -612,6 +612,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `case` takes")]
     fn seen(instance: Instance) -> Option<Seen> {
         Some(Seen::Instance(Box::new(instance)))
     }

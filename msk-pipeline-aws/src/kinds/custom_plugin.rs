@@ -8,7 +8,7 @@
 //! MSK Connect copies the content when the plugin is created: where it came from is no longer compared afterwards, so a bucket that
 //! was emptied or made anew changes nothing. There is one revision for ever.
 //! # Sources
-//! Handbook msk.md §5 (operations, states), §5.2 (content is copied, CREATE_FAILED keeps the name), §5.4 (quota).
+//! Handbook msk.md §5 (operations, states), §5.2 (content is copied, `CREATE_FAILED` keeps the name), §5.4 (quota).
 
 use std::time::Duration;
 
@@ -253,7 +253,7 @@ fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
 
 fn settled(state: &str) -> Condition {
     Condition::new("custom plugin ACTIVE", state, CustomPlugin::USUAL)
-        .deadline(Duration::from_secs(15 * 60))
+        .deadline(Duration::from_mins(15))
 }
 
 fn update(want: &Props, seen: &Seen, case: &Case<CustomPlugin>) -> Next<Call, Outputs> {

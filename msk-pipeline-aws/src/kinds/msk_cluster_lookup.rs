@@ -85,7 +85,7 @@ impl Kind for MskClusterLookup {
             let was = case.was.as_ref().and_then(|w| w.outputs.as_ref());
             return Next::Converged(seen.outputs(&want.name, was));
         }
-        let condition = Condition::new("cluster ACTIVE", seen.state(), Duration::from_secs(900));
+        let condition = Condition::new("cluster ACTIVE", seen.state(), Duration::from_mins(15));
         Next::Wait { condition, then: Vec::new() }
     }
 

@@ -20,7 +20,7 @@ pub(super) const INSTANCE_USUAL: Duration = Duration::from_mins(10);
 /// A restart.
 pub(super) const REBOOT_USUAL: Duration = Duration::from_mins(2);
 /// Handbook aws.md §11.
-pub(super) const CLUSTER_DEADLINE: Duration = Duration::from_mins(120);
+pub(super) const CLUSTER_DEADLINE: Duration = Duration::from_hours(2);
 /// Handbook aws.md §11.
 pub(super) const INSTANCE_DEADLINE: Duration = Duration::from_mins(90);
 

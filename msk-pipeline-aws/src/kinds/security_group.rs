@@ -255,9 +255,9 @@ fn delete(seen: &Seen) -> Next<Call, Outputs> {
     let condition = Condition::new(
         format!("network interfaces to leave {}", seen.group_id),
         format!("held by {}", holders.join(", ")),
-        Duration::from_secs(240),
+        Duration::from_mins(4),
     )
-    .deadline(Duration::from_secs(45 * 60));
+    .deadline(Duration::from_mins(45));
     Next::Wait { condition, then: vec![delete] }
 }
 

@@ -145,7 +145,7 @@ impl VpcEndpoint {
     /// The tag with the name.
     const NAME: &'static str = "msk-pipeline:name";
     /// How long an interface takes to come up or to go.
-    const USUAL: Duration = Duration::from_secs(120);
+    const USUAL: Duration = Duration::from_mins(2);
 
     /// The kind on a session's clients.
     pub fn new(session: &Session) -> Self {

@@ -55,7 +55,7 @@ impl Prepared {
         printer.say(printer.err.dim(format!("{doing} {} on {place}", header.name)));
         let target = Target::open(settings, header).await?;
         let folder = settings.folder();
-        let plugins = provider::prepare(&declaration, &folder, settings.local).await?;
+        let plugins = provider::prepare(&declaration, folder, settings.local).await?;
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
         let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
@@ -112,7 +112,11 @@ impl<'a> Run<'a> {
         let (simulated, target) = (settings.local, &prepared.target);
         let human = Arc::new(Human::new(printer, &target.clock, simulated, target.scale));
         let events: Arc<dyn EventSink> = if printer.json {
-            Arc::new(Json { printer: Arc::clone(printer), simulated })
+            Arc::new(Json {
+                printer: Arc::clone(printer),
+                simulated,
+                clock: Arc::clone(&target.clock),
+            })
         } else {
             Arc::clone(&human) as Arc<_>
         };
@@ -230,7 +234,7 @@ impl<'a> Run<'a> {
         }
         if !summary.failed.is_empty() {
             say(p.red(format!("{} failed: {}", summary.failed.len(), list(&summary.failed))));
-            if !summary.skipped.is_empty() {
+            if !summary.skipped.is_empty() && summary.interrupted.is_empty() {
                 say(format!(
                     "{} skipped because of that: {}",
                     summary.skipped.len(),
@@ -269,6 +273,10 @@ impl<'a> Run<'a> {
         if self.verb == Verb::Apply && exit == Exit::Done {
             let mut lines = Vec::new();
             self.human.view(&self.prepared.expanded.notices).notices(&mut lines);
+            // A plan without changes was followed by a blank line already.
+            if *summary == RunSummary::default() && !lines.is_empty() {
+                lines.remove(0);
+            }
             if !lines.is_empty() {
                 printer.say(lines.join("\n"));
                 printer.say("");

@@ -15,7 +15,7 @@ use super::words::{SIMULATED, doing, done, span, time_of_day};
 use crate::printer::{Printer, cut, tame, visible, wrap};
 
 /// Where there is no live view, a sign of life comes at least this often.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 
 /// Renders events.
 pub(crate) struct Human {
@@ -34,6 +34,8 @@ struct Inner {
     told: BTreeSet<(Address, String)>,
     left: usize,
     over: usize,
+    /// Somebody asked to stop; what is skipped from now on is counted at the end.
+    interrupted: bool,
     last_line: Instant,
     frame: usize,
 }
@@ -63,6 +65,7 @@ impl Human {
                 told: BTreeSet::new(),
                 left: 0,
                 over: 0,
+                interrupted: false,
                 last_line: Instant::now(),
                 frame: 0,
             }),
@@ -211,6 +214,7 @@ impl Human {
                     self.line(&format!("  help: {}", tame(help)));
                 }
             }
+            StepOutcome::Skipped { .. } if self.inner().interrupted => {}
             StepOutcome::Skipped { because_of } => {
                 self.line(&format!("{} {address}, because of {because_of}", p.yellow("- skipped")));
             }
@@ -218,7 +222,7 @@ impl Human {
                 self.line(&format!("{} {address}: its stage was declined", p.yellow("- skipped")));
             }
             // The end lists what goes on.
-            StepOutcome::Interrupted { .. } => {}
+            StepOutcome::Interrupted { .. } => self.inner().interrupted = true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use msk_pipeline_core::Clock;
 use msk_pipeline_core::run::{EventSink, RunEvent, RunSummary};
 use serde_json::{Value, json};
 
@@ -17,12 +18,14 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) struct Json {
     pub(crate) printer: Arc<Printer>,
     pub(crate) simulated: bool,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl EventSink for Json {
     fn emit(&self, event: RunEvent) {
         // Events have string keys only and always become values.
         let Ok(mut value) = serde_json::to_value(&event) else { return };
+        value["at"] = self.clock.wall().to_string().into();
         if self.simulated {
             value["simulated"] = true.into();
         }

@@ -246,11 +246,11 @@ impl View<'_> {
                     "Nothing to delete: {} in the state exists no more and would be forgotten.",
                     count(recorded, "resource")
                 ),
-                _ if recorded > 0 => format!(
+                Verb::Apply if recorded > 0 => format!(
                     "No changes: AWS is as declared; {} would be noted in the state.",
                     count(recorded, "resource")
                 ),
-                _ => format!(
+                Verb::Apply => format!(
                     "No changes: {} as declared.",
                     match as_declared {
                         1 => "1 resource is".into(),

@@ -102,7 +102,7 @@ mod tests {
         let spans = [0, 40, 119, 120, 1500, 7199, 7200, 9000].map(Duration::from_secs).map(span);
         let expected = "under 1 s, 40 s, 119 s, 2 min, 25 min, 120 min, 2 h 00 min, 2 h 30 min";
         assert_eq!(spans.join(", "), expected);
-        assert_eq!(span_here(Duration::from_secs(2400), 180.0), "40 min (13 s here)");
+        assert_eq!(span_here(Duration::from_mins(40), 180.0), "40 min (13 s here)");
     }
 
     #[test]

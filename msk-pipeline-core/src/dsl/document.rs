@@ -29,7 +29,7 @@ pub(super) enum NodeKind {
     List(Vec<Node>),
     Table(Vec<(String, Node)>),
     /// Something that no key takes: a date, a number out of range.
-    Other(&'static str),
+    Other(String),
 }
 
 impl fmt::Display for NodeKind {
@@ -37,7 +37,8 @@ impl fmt::Display for NodeKind {
         match self {
             NodeKind::Text(text) => write!(f, "\"{text}\""),
             NodeKind::Int(value) => write!(f, "{value}"),
-            NodeKind::Float(value) => write!(f, "{value}"),
+            // 8.0 stays 8.0: what is shown is what was written.
+            NodeKind::Float(value) => write!(f, "{value:?}"),
             NodeKind::Bool(value) => write!(f, "{value}"),
             NodeKind::List(_) => f.write_str("a list"),
             NodeKind::Table(_) => f.write_str("a table"),
@@ -71,10 +72,7 @@ impl Document {
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let problem = |e: &toml::de::Error| Problem {
-                span: e.span(),
-                ..Problem::error(Path::default(), e.message().to_owned())
-            };
+            let problem = |e: &toml::de::Error| Problem { span: e.span(), ..syntax(e.message()) };
             return Err(Problems(errors.iter().map(problem).collect()));
         }
         let span = Some(table.span());
@@ -105,6 +103,19 @@ impl Document {
                 continue;
             }
             let Some(component) = components.get(name) else {
+                if !matches!(node.kind, NodeKind::Table(_) | NodeKind::List(_)) {
+                    let own = HEADER.keys.iter().any(|k| k.name == name);
+                    let help = if own {
+                        format!("put it below `[pipeline]`: {name} = {}", node.kind)
+                    } else {
+                        "put it below the header of its section, such as `[pipeline]`".into()
+                    };
+                    let span = node.key_span.clone();
+                    let problem =
+                        Problem::error(path, format!("`{name}` is in no section")).help(help);
+                    problems.push(Problem { span, ..problem });
+                    continue;
+                }
                 let known = components.names().chain(["pipeline", "env", "var"]);
                 let help = did_you_mean(name, known.clone())
                     .unwrap_or_else(|| format!("known: {}", known.collect::<Vec<_>>().join(", ")));
@@ -126,6 +137,14 @@ impl Document {
             for (instance, node) in named {
                 let path = path.join(instance);
                 if !matches!(node.kind, NodeKind::Table(_)) {
+                    let message = format!(
+                        "`{name}` needs a name: `[{name}.main]`, then `{instance} = …` in it"
+                    );
+                    let span = node.key_span.clone();
+                    problems.push(Problem { span, ..Problem::error(path, message) });
+                    continue;
+                }
+                if component.schema.means_key(instance, node) {
                     let message = format!(
                         "`{name}` needs a name: `[{name}.main]`, then `{instance} = …` in it"
                     );
@@ -221,6 +240,15 @@ impl Document {
     }
 }
 
+/// A syntax error, with what it usually means.
+fn syntax(message: &str) -> Problem {
+    if message.starts_with("unexpected leading zero") {
+        return Problem::error(Path::default(), "a number can't begin with 0")
+            .help("if it is text, such as an account id, put it in quotes");
+    }
+    Problem::error(Path::default(), message)
+}
+
 fn table_node(table: &DeTable<'_>) -> NodeKind {
     let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
         let mut node = value_node(value);
@@ -234,13 +262,13 @@ fn value_node(value: &Spanned<DeValue<'_>>) -> Node {
     let kind = match value.get_ref() {
         DeValue::String(text) => NodeKind::Text(text.to_string()),
         DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-            .map_or(NodeKind::Other("a number that is too large"), NodeKind::Int),
+            .map_or_else(|_| NodeKind::Other(integer.as_str().to_owned()), NodeKind::Int),
         DeValue::Float(float) => float
             .as_str()
             .parse()
-            .map_or(NodeKind::Other("a number that is too large"), NodeKind::Float),
+            .map_or_else(|_| NodeKind::Other(float.as_str().to_owned()), NodeKind::Float),
         DeValue::Boolean(value) => NodeKind::Bool(*value),
-        DeValue::Datetime(_) => NodeKind::Other("a date"),
+        DeValue::Datetime(_) => NodeKind::Other("a date".into()),
         DeValue::Array(items) => NodeKind::List(items.iter().map(value_node).collect()),
         DeValue::Table(table) => table_node(table),
     };
@@ -328,12 +356,15 @@ fn collect_spans(node: &Node, path: &Path, spans: &mut BTreeMap<Path, Range<usiz
     }
     match &node.kind {
         NodeKind::Table(entries) => {
-            entries.iter().for_each(|(name, child)| collect_spans(child, &path.join(name), spans));
+            for (name, child) in entries {
+                collect_spans(child, &path.join(name), spans);
+            }
         }
-        NodeKind::List(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(n, child)| collect_spans(child, &path.join(&n.to_string()), spans)),
+        NodeKind::List(items) => {
+            for (n, child) in items.iter().enumerate() {
+                collect_spans(child, &path.join(&n.to_string()), spans);
+            }
+        }
         _ => {}
     }
 }

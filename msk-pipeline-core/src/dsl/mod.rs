@@ -13,5 +13,5 @@ pub use component::{Component, Components, Declared, Expanded, Expansion, Facts,
 pub use document::{Document, Overlay};
 pub use names::{Symbol, fit};
 pub use pipeline::{Header, Pipeline, Section};
-pub use problem::{Path, Problem, Problems, Severity};
-pub use schema::{Key, Schema, Type, duration};
+pub use problem::{Path, Problem, Problems, Severity, quoted};
+pub use schema::{Key, Schema, Type, duration, filled};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::problem::quoted;
 use crate::entropy::hex;
 
 /// Joins `parts` with hyphens to a name of at most `max` characters. What is too long is cut and gets a short hash of the whole, so
@@ -48,7 +49,8 @@ impl Symbol {
         }
         if !well_formed {
             return Err(format!(
-                "`{name}` must start with a lower-case letter and have only lower-case letters, digits and single hyphens"
+                "{} must start with a lower-case letter and have only lower-case letters, digits and single hyphens",
+                quoted(name)
             ));
         }
         let mut bytes = [0; Self::MAX];

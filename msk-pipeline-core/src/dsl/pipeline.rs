@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::component::{Component, Components, Declared, Expanded, Expansion, Facts, Parsed};
 use super::names::Symbol;
-use super::problem::{Path, Problem, Problems};
-use super::schema::{Key, Schema, Type};
+use super::problem::{Path, Problem, Problems, quoted};
+use super::schema::{Key, Schema, Type, filled};
 use crate::graph::Resource;
 use crate::state::Pin;
 
@@ -84,7 +84,7 @@ pub(super) const HEADER: Schema = Schema {
             "The account id. Any other account is refused before the first call.",
         ),
         Key::new("tags", Type::Map(&Type::Text), "Tags on everything that takes tags.").change("in place"),
-        Key::new("kms_key", Type::Text, "A KMS key (id, ARN or alias) for what is encrypted at rest.")
+        Key::new("kms_key", Type::Checked(filled), "A KMS key (id, ARN or alias) for what is encrypted at rest.")
             .change("replaces what can't change its key (data lost)"),
         Key::new("state", Type::Text, "Where state lives: a folder, relative to the file.")
             .default("\".msk-pipeline/<name>/<account>-<region>\""),
@@ -96,7 +96,11 @@ fn region(text: &str) -> Result<(), String> {
     let well_formed = parts.len() >= 3
         && parts.last().is_some_and(|n| n.parse::<u8>().is_ok())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if well_formed { Ok(()) } else { Err(format!("`{text}` is no region; one is `eu-west-1`")) }
+    if well_formed {
+        Ok(())
+    } else {
+        Err(format!("{} is no region; one is `eu-west-1`", quoted(text)))
+    }
 }
 
 fn account(text: &str) -> Result<(), String> {
@@ -104,7 +108,7 @@ fn account(text: &str) -> Result<(), String> {
     if well_formed {
         Ok(())
     } else {
-        Err(format!("`{text}` is no account id: it has twelve digits"))
+        Err(format!("{} is no account id: it has twelve digits", quoted(text)))
     }
 }
 

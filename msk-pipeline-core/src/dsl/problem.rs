@@ -114,12 +114,18 @@ impl Problems {
     }
 }
 
+/// Text in backticks, for a message; empty text would leave nothing between them.
+pub fn quoted(text: &str) -> String {
+    if text.is_empty() { "empty text".into() } else { format!("`{text}`") }
+}
+
 /// `did you mean …?` for the candidate nearest to `word`, if one is near.
 pub(super) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    let near = |c: &&str| strsim::jaro_winkler(word, c);
+    let word = word.to_ascii_lowercase();
+    let near = |c: &&str| strsim::jaro_winkler(&word, &c.to_ascii_lowercase());
     let best = candidates.into_iter().max_by(|a, b| near(a).total_cmp(&near(b)))?;
     (near(&best) > 0.82).then(|| format!("did you mean `{best}`?"))
 }

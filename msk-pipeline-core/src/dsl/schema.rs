@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Number, Value};
 
 use super::document::{Node, NodeKind};
-use super::problem::{Path, Problem, did_you_mean};
+use super::problem::{Path, Problem, did_you_mean, quoted};
 
 /// The keys of a table.
 #[derive(Debug)]
@@ -105,10 +105,10 @@ impl fmt::Display for Type {
             Type::Duration => f.write_str("a time such as \"7d\" or \"90m\""),
             Type::Enum(values) => {
                 let quoted: Vec<_> = values.iter().map(|v| format!("\"{v}\"")).collect();
-                f.write_str(&quoted.join(", "))
+                write!(f, "one of {}", quoted.join(", "))
             }
-            Type::List(item) => write!(f, "a list of {item}"),
-            Type::Map(item) => write!(f, "a table of {item}"),
+            Type::List(item) => write!(f, "a list of {}", item.several()),
+            Type::Map(item) => write!(f, "a table of {}", item.several()),
             Type::Table(schema) => {
                 let keys: Vec<_> = schema.keys.iter().map(|k| k.name).collect();
                 write!(f, "a table with {}", keys.join(", "))
@@ -125,8 +125,12 @@ impl fmt::Display for Type {
 /// Reads `7d`, `36h`, `90m`, `30s`, `500ms`, `2w`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let wrong =
-        || format!("`{text}` is no time; write one such as \"7d\", \"36h\", \"90m\" or \"30s\"");
+    let wrong = || {
+        format!(
+            "{} is no time; write one such as \"7d\", \"36h\", \"90m\" or \"30s\"",
+            quoted(text)
+        )
+    };
     let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
     let millis = match &text[digits..] {
         "ms" => 1,
@@ -140,7 +144,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// Accepts any text but an empty one.
+pub fn filled(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() { Err("text is expected between the quotes".into()) } else { Ok(()) }
+}
+
 impl Schema {
+    /// True if a table that stands where a section's name is expected is one of its keys instead: nothing in it fits the section, and
+    /// everything the key.
+    pub(super) fn means_key(&self, name: &str, node: &Node) -> bool {
+        let NodeKind::Table(entries) = &node.kind else { return false };
+        let foreign = |(k, _): &(String, Node)| !self.keys.iter().any(|key| key.name == k);
+        let Some(key) = self.keys.iter().find(|k| k.name == name) else { return false };
+        let own = match key.ty {
+            Type::Table(schema) => {
+                entries.iter().all(|(k, _)| schema.keys.iter().any(|key| key.name == k))
+            }
+            Type::Properties | Type::Map(_) => true,
+            _ => false,
+        };
+        own && !entries.is_empty() && entries.iter().all(foreign)
+    }
+
     /// Checks a table and returns it in plain form: properties flattened, everything else as written.
     pub(super) fn check(&self, node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Value {
         let NodeKind::Table(entries) = &node.kind else {
@@ -184,17 +209,13 @@ impl Schema {
 impl Type {
     fn check(self, node: &Node, path: &Path, problems: &mut Vec<Problem>) -> Value {
         let expected = |problems: &mut Vec<Problem>| {
-            problems.push(wrong(
-                node,
-                path,
-                &format!("{self} is expected here, not {}", node.kind),
-            ));
+            let message = format!("{self} is expected here, not {}", node.kind);
+            let help = self.hint(node).unwrap_or_default();
+            problems.push(wrong(node, path, &message).help(help));
             Value::Null
         };
         match (self, &node.kind) {
-            (Type::Text, NodeKind::Text(text)) | (Type::Open(_), NodeKind::Text(text)) => {
-                Value::String(text.clone())
-            }
+            (Type::Text | Type::Open(_), NodeKind::Text(text)) => Value::String(text.clone()),
             (Type::Checked(accepts), NodeKind::Text(text)) => {
                 if let Err(why) = accepts(text) {
                     problems.push(wrong(node, path, &why));
@@ -280,6 +301,48 @@ impl Type {
         }
     }
 
+    /// The type of a list's items, in a message.
+    fn several(self) -> String {
+        match self {
+            Type::Table(_) => self.to_string().replacen("a table", "tables", 1),
+            Type::Enum(_) => self.to_string().replacen("one of ", "", 1),
+            _ => self.to_string(),
+        }
+    }
+
+    /// What somebody who wrote a value of another type probably meant.
+    fn hint(self, node: &Node) -> Option<String> {
+        let fits = |ty: Type| {
+            let mut trial = Vec::new();
+            ty.check(node, &Path::default(), &mut trial);
+            trial.is_empty()
+        };
+        match (self, &node.kind) {
+            (Type::Checked(accepts), NodeKind::Int(_) | NodeKind::Float(_)) => {
+                let text = node.kind.to_string();
+                let quote = |()| format!("put it in quotes: \"{text}\"");
+                Some(accepts(&text).map_or_else(|why| why, quote))
+            }
+            (Type::Duration, NodeKind::Int(_) | NodeKind::Float(_)) => {
+                duration(&node.kind.to_string()).err()
+            }
+            (Type::Text, NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Bool(_)) => {
+                Some(format!("put it in quotes: \"{}\"", node.kind))
+            }
+            (Type::Open(known), _) => Some(format!("one is \"{}\"", known.first()?)),
+            (Type::Int(..) | Type::Number(..), NodeKind::Text(text)) => {
+                text.parse::<f64>().ok().map(|_| format!("leave the quotes out: {text}"))
+            }
+            (Type::List(item), kind) if fits(*item) => Some(match kind {
+                NodeKind::Table(_) => "put it in brackets: [{ … }]".into(),
+                kind => format!("put it in brackets: [{kind}]"),
+            }),
+            (Type::Map(_), NodeKind::List(_)) => Some("give each a name: { a = … }".into()),
+            (Type::OneOf(types), _) => types.iter().find_map(|ty| ty.hint(node)),
+            _ => None,
+        }
+    }
+
     fn has_shape_of(self, kind: &NodeKind) -> bool {
         match kind {
             NodeKind::Text(_) => matches!(
@@ -338,7 +401,7 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit() {
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(duration("7d"), Ok(Duration::from_hours(7 * 24)));
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
         for bad in ["", "7", "d", "7 d", "-1s", "99999999999999999999w", "1.5h", "7y"] {
             assert!(duration(bad).is_err(), "{bad}");

@@ -139,16 +139,36 @@ pub(crate) fn resolve(value: &Value, known: &BTreeMap<Address, Value>) -> Value 
 }
 
 /// True if the arguments `now` are those that were `planned`; a reference in the plan may have become any value.
+///
+/// For a step of the plan itself, whose references the engine resolves. Across plans use [`holds_given`].
 pub(crate) fn holds(planned: &Value, now: &Value) -> bool {
-    if Ref::from_value(planned).is_some() {
-        return true;
+    matches(planned, now, &|_, _| true)
+}
+
+/// True if the arguments `now` are those that were `planned`, when a reference stands for what it refers to: the same reference, or the
+/// output that it has by now.
+pub(crate) fn holds_given(
+    planned: &Value,
+    now: &Value,
+    outputs: &BTreeMap<Address, Value>,
+) -> bool {
+    matches(planned, now, &|reference, now| {
+        let output = outputs.get(&reference.address).and_then(|o| o.get(&reference.output));
+        *now == reference.to_value() || output == Some(now)
+    })
+}
+
+fn matches(planned: &Value, now: &Value, stands_for: &dyn Fn(&Ref, &Value) -> bool) -> bool {
+    if let Some(reference) = Ref::from_value(planned) {
+        return stands_for(&reference, now);
     }
+    let matches = |planned, now| matches(planned, now, stands_for);
     match (planned, now) {
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| holds(a, b))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| matches(a, b))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| holds(v, w)))
+            a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| matches(v, w)))
         }
         (a, b) => a == b,
     }
@@ -163,6 +183,10 @@ mod tests {
     struct Props {
         subnets: Input<Vec<String>>,
         groups: Vec<Input<String>>,
+    }
+
+    fn half_known(subnets: &[&str]) -> Value {
+        json!({ "subnets": subnets, "groups": ["sg-1", { "$ref": "kafka.main.group", "output": "id" }] })
     }
 
     #[test]
@@ -182,6 +206,11 @@ mod tests {
         assert_eq!(half.subnets, Input::Known(vec!["a".into(), "b".into()]));
         assert_eq!(half.groups[1], props.groups[1], "an unknown output stays a reference");
         assert!(holds(&value, &resolved), "a planned reference may become any value");
+        assert!(holds_given(&value, &half_known(&["a", "b"]), &known));
+        assert!(
+            !holds_given(&value, &half_known(&["a", "c"]), &known),
+            "another value than was meant"
+        );
         assert!(!holds(&resolved, &json!({ "subnets": ["a", "c"], "groups": ["sg-1", "sg-2"] })));
     }
 }

@@ -52,7 +52,7 @@ pub async fn plan(
     let lineage = options.lineage.clone();
     let mut planner = Planner {
         registry,
-        reader: Reader { clock },
+        reader: Reader { clock, requests: None },
         clock,
         state,
         options,
@@ -249,6 +249,15 @@ impl Planner<'_> {
             // An earlier attempt failed. It is told, and then tried again as if it had not been begun.
             because = Some(format!("the last attempt failed: {cause}"));
             case.pursuit = None;
+            let target = ErasedTarget { pursuit: None, ..look.target.clone() };
+            case.seen = match self.reader.observe(&look.kind, &target).await {
+                Ok(seen) => seen,
+                Err(error) => {
+                    let address = address.clone();
+                    self.errors.push(PlanError::Observe { address, error });
+                    return;
+                }
+            };
             next = match kind.calls(&case) {
                 Ok(next) => next,
                 Err(error) => return self.refuse(address, error.to_string(), ""),
@@ -327,7 +336,12 @@ impl Planner<'_> {
                 step.calls = calls;
             }
             Next::Wait { condition, then } => {
-                step.action = if then.is_empty() { Action::Wait } else { Action::Update };
+                let making = case.pursuit.as_ref().is_some_and(|p| p.effect == Effect::Create);
+                step.action = match (then.is_empty(), making) {
+                    (_, true) => Action::Create,
+                    (true, false) => Action::Wait,
+                    (false, false) => Action::Update,
+                };
                 self.learn(address, incumbent.as_ref(), true, &then);
                 step.calls = then;
                 step.in_flight = Some(condition);

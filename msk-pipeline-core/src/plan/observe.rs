@@ -9,6 +9,7 @@ use crate::kind::{CallError, Class, Effect, ErasedKind, ErasedTarget, MarkSeen, 
 use crate::run::Cancel;
 
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 /// How many objects are looked at at once.
 pub(crate) const READS: usize = 16;
@@ -16,6 +17,8 @@ pub(crate) const READS: usize = 16;
 /// Looks at objects.
 pub(crate) struct Reader<'a> {
     pub(crate) clock: &'a dyn Clock,
+    /// Places for requests, if they are limited; a pause between attempts holds none.
+    pub(crate) requests: Option<&'a Semaphore>,
 }
 
 impl Reader<'_> {
@@ -30,7 +33,14 @@ impl Reader<'_> {
     ) -> Result<Option<Value>, CallError> {
         let mut attempt = 0;
         loop {
-            match kind.observe(target).await {
+            let answer = {
+                let _place = match self.requests {
+                    Some(requests) => requests.acquire().await.ok(),
+                    None => None,
+                };
+                kind.observe(target).await
+            };
+            match answer {
                 Err(error)
                     if matches!(error.class, Class::Throttled | Class::Unknown)
                         && attempt + 1 < Self::ATTEMPTS =>

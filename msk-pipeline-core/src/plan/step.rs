@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::address::Address;
 use crate::entropy::hex;
-use crate::kind::{CallError, Condition, DataEffect, ErasedProposed, Verdict, holds};
-use crate::state::{ApprovedCall, Pin};
+use crate::kind::{CallError, Condition, DataEffect, ErasedProposed, Verdict, holds_given};
+use crate::state::{ApprovedCall, Pin, State};
 
 /// The direction of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -167,18 +167,24 @@ impl Step {
             address: self.address.clone(),
             generation: self.generation,
             op: call.op.clone(),
+            data: call.data.verdict,
             call: call.call.clone(),
         })
     }
 
-    /// True if every call is among those that were approved earlier.
-    pub(crate) fn is_covered_by(&self, approved: &[ApprovedCall]) -> bool {
+    /// True if every call is among those that were approved earlier, doing no worse to data than was shown then.
+    pub(crate) fn is_covered_by(
+        &self,
+        approved: &[ApprovedCall],
+        outputs: &BTreeMap<Address, Value>,
+    ) -> bool {
         self.calls.iter().all(|call| {
             approved.iter().any(|a| {
                 a.address == self.address
                     && a.generation == self.generation
                     && a.op == call.op
-                    && holds(&a.call, &call.call)
+                    && a.data >= call.data.verdict
+                    && holds_given(&a.call, &call.call, outputs)
             })
         })
     }
@@ -203,6 +209,14 @@ impl Plan {
     fn compute_digest(&self) -> String {
         let bare = Plan { digest: String::new(), ..self.clone() };
         hex(&Sha256::digest(serde_json::to_vec(&bare).expect("a plan has string keys only")))
+    }
+
+    /// Every output that is known: recorded, or observed for this plan.
+    pub(crate) fn outputs_by_now(&self, state: &State) -> BTreeMap<Address, Value> {
+        let mut outputs = state.outputs();
+        let observed = self.steps.iter().filter(|s| !s.outputs.is_null());
+        outputs.extend(observed.map(|s| (s.address.clone(), s.outputs.clone())));
+        outputs
     }
 
     /// True if any step makes a call or waits for one.

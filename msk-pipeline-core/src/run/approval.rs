@@ -1,8 +1,12 @@
 //! Gates: who is asked before a stage's first call (design decision D10).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::address::Address;
 use crate::plan::{Plan, Step};
 use crate::state::ApprovedCall;
 
@@ -49,7 +53,11 @@ impl Approver for AutoApprove {
 }
 
 /// The gates of a plan, less those whose every call was approved earlier.
-pub(super) fn gates<'a>(plan: &Plan, approved: impl Fn(&str) -> &'a [ApprovedCall]) -> Vec<Gate> {
+pub(super) fn gates<'a>(
+    plan: &Plan,
+    approved: impl Fn(&str) -> &'a [ApprovedCall],
+    outputs: &BTreeMap<Address, Value>,
+) -> Vec<Gate> {
     plan.stages()
         .into_iter()
         .map(|stage| Gate {
@@ -57,6 +65,8 @@ pub(super) fn gates<'a>(plan: &Plan, approved: impl Fn(&str) -> &'a [ApprovedCal
             steps: plan.steps.iter().filter(|s| s.changes() && s.stage == stage).cloned().collect(),
             plan: plan.digest.clone(),
         })
-        .filter(|gate| !gate.steps.iter().all(|step| step.is_covered_by(approved(&gate.stage))))
+        .filter(|gate| {
+            !gate.steps.iter().all(|step| step.is_covered_by(approved(&gate.stage), outputs))
+        })
         .collect()
 }

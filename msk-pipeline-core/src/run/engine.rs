@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::approval::{Answer, Approver, gates};
 use super::cancel::Cancel;
 use super::event::{EventSink, RunEvent, RunSummary};
@@ -14,7 +16,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
-use crate::kind::{DataEffect, ErasedProposed, Registry, holds};
+use crate::kind::{DataEffect, ErasedProposed, Registry, holds_given};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
@@ -141,12 +143,26 @@ impl Engine {
     ) -> Result<RunSummary, RunError> {
         let pipeline = self.pipeline.clone();
         self.events.emit(RunEvent::Started { version: 1, verb, pipeline });
+        let result = self.run_locked(graph, verb, options, approver, cancel).await;
+        let error = result.as_ref().err().map(ToString::to_string);
+        let summary = result.as_ref().cloned().unwrap_or_default();
+        self.events.emit(RunEvent::Finished { summary, error });
+        result
+    }
+
+    async fn run_locked(
+        &self,
+        graph: &Graph,
+        verb: Verb,
+        options: ApplyOptions,
+        approver: &dyn Approver,
+        cancel: &Cancel,
+    ) -> Result<RunSummary, RunError> {
         let mut lease = self.lease(verb, options.lock_timeout, cancel).await?;
         let result = self.run_leased(graph, verb, options, approver, cancel, lease.as_mut()).await;
         let released = lease.release().await;
         let summary = result?;
         released?;
-        self.events.emit(RunEvent::Finished { summary: summary.clone() });
         Ok(summary)
     }
 
@@ -207,18 +223,28 @@ impl Engine {
             plan = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref()) => plan?,
         };
         let plan = match saved {
-            Some(saved) => reconcile(saved, plan)?,
+            Some(saved) => {
+                let outputs = plan.outputs_by_now(&state);
+                reconcile(saved, plan, &outputs)?
+            }
             None => plan,
         };
         self.events.emit(RunEvent::Planned { plan: Box::new(plan.clone()) });
-        if !plan.refusals.is_empty() {
-            return Err(RunError::Refused(plan.refusals));
-        }
         let earlier = state.run.as_ref().filter(|run| run.verb == verb.as_str());
+        let outputs = plan.outputs_by_now(&state);
+        // What an unfinished run was allowed to lose it may still lose, by the very calls that were approved then.
+        let agreed_earlier = |address: &Address| {
+            earlier.filter(|run| run.consent.contains(address)).is_some_and(|run| {
+                let steps = plan.steps.iter().filter(|s| s.address == *address);
+                steps.filter(|s| s.data().verdict.needs_consent()).all(|step| {
+                    run.approved
+                        .get(&step.stage)
+                        .is_some_and(|calls| step.is_covered_by(calls, &outputs))
+                })
+            })
+        };
         let agreed = |a: &Address| {
-            options.consent_to_all
-                || options.consent.contains(a)
-                || earlier.is_some_and(|run| run.consent.contains(a))
+            options.consent_to_all || options.consent.contains(a) || agreed_earlier(a)
         };
         let unagreed: Vec<_> = plan
             .needs_consent()
@@ -228,6 +254,10 @@ impl Engine {
             .collect();
         if !unagreed.is_empty() {
             return Err(RunError::DataLoss(unagreed));
+        }
+        // After consent, which is the graver matter; the plan, which was told, has both.
+        if !plan.refusals.is_empty() {
+            return Err(RunError::Refused(plan.refusals));
         }
         if plan.steps.iter().all(|s| s.action == Action::NoOp) {
             // Nothing to do, and nothing was left open.
@@ -280,10 +310,11 @@ impl Engine {
         approver: &dyn Approver,
         cancel: &Cancel,
     ) -> Result<(Vec<(String, Vec<ApprovedCall>)>, Vec<String>, Vec<String>), RunError> {
-        let gates = gates(plan, |stage| {
+        let approved = |stage: &str| {
             let approved = state.run.as_ref().and_then(|run| run.approved.get(stage));
             approved.map(Vec::as_slice).unwrap_or_default()
-        });
+        };
+        let gates = gates(plan, approved, &plan.outputs_by_now(state));
         for stage in plan.stages() {
             if !gates.iter().any(|g| g.stage == stage) {
                 let stage = stage.to_owned();
@@ -376,7 +407,11 @@ impl Engine {
 }
 
 /// The saved plan, provided that what is left to do now is part of it: `fresh` may need less, not more.
-fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
+fn reconcile(
+    saved: Plan,
+    fresh: Plan,
+    outputs: &BTreeMap<Address, Value>,
+) -> Result<Plan, RunError> {
     let mut listed: BTreeMap<&Address, Vec<&ErasedProposed>> = BTreeMap::new();
     for step in &saved.steps {
         listed.entry(&step.address).or_default().extend(&step.calls);
@@ -387,7 +422,7 @@ fn reconcile(saved: Plan, fresh: Plan) -> Result<Plan, RunError> {
                 planned.op == call.op
                     && planned.effect == call.effect
                     && planned.data.verdict >= call.data.verdict
-                    && holds(&planned.call, &call.call)
+                    && holds_given(&planned.call, &call.call, outputs)
             });
             if !listed {
                 return Err(RunError::StalePlan(format!(

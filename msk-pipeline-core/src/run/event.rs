@@ -104,8 +104,11 @@ pub enum RunEvent {
     },
     /// The last event of every run.
     Finished {
-        /// How it ended.
+        /// How it ended; of a run that ended with an error only what is in `error`.
         summary: RunSummary,
+        /// Why it did not begin or could not go on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
 }
 

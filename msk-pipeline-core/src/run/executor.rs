@@ -94,6 +94,7 @@ impl Executor<'_> {
         for &n in &refused {
             self.skip_after(n, &unblocks, &mut over, &mut summary);
         }
+        self.spare(&unblocks, &mut over, &mut summary);
         let requests = Semaphore::new(REQUESTS);
         let mut running: FuturesUnordered<BoxFuture<'_, Ended>> = FuturesUnordered::new();
         let mut broken: Option<StoreError> = None;
@@ -146,7 +147,13 @@ impl Executor<'_> {
             match progress {
                 None => break,
                 Some(Progress::Flush) => {
-                    if let Err(error) = self.journal.flush(lease).await {
+                    let stored = tokio::select! {
+                        biased;
+                        // A store that hangs must not keep the second stop waiting; what it holds is found by the next run.
+                        () = self.cancel.cancelled(2) => continue,
+                        stored = self.journal.flush(lease) => stored,
+                    };
+                    if let Err(error) = stored {
                         broken.get_or_insert(error);
                     }
                 }
@@ -228,6 +235,26 @@ impl Executor<'_> {
                 let outcome = StepOutcome::Skipped { because_of: because_of.clone() };
                 self.finish(n, outcome, Duration::ZERO, over, summary);
             }
+        }
+    }
+
+    /// Skips deletions that make room for a successor which will not be made: what is there stays.
+    fn spare(&self, unblocks: &[Vec<usize>], over: &mut [bool], summary: &mut RunSummary) {
+        let steps = &self.plan.steps;
+        let heir = |n: usize| {
+            let is_heir = |&m: &usize| {
+                steps[m].address == steps[n].address && steps[m].action != Action::Delete
+            };
+            unblocks[n].iter().copied().find(is_heir)
+        };
+        let heirs: Vec<_> = (0..steps.len())
+            .filter(|&n| steps[n].action == Action::Delete)
+            .filter_map(|n| Some((n, heir(n)?)))
+            .collect();
+        while let Some(&(n, heir)) = heirs.iter().find(|&&(n, heir)| !over[n] && over[heir]) {
+            let because_of = steps[heir].address.clone();
+            self.finish(n, StepOutcome::Skipped { because_of }, Duration::ZERO, over, summary);
+            self.skip_after(n, unblocks, over, summary);
         }
     }
 
@@ -395,8 +422,7 @@ impl Walk<'_> {
         };
         let target = ErasedTarget { props, was: was.clone(), pursuit: pursuit.clone() };
         let seen = {
-            let _permit = self.requests.acquire().await;
-            let reader = Reader { clock: *clock };
+            let reader = Reader { clock: *clock, requests: Some(self.requests) };
             match reader.observe_or(self.kind, &target, self.executor.cancel).await {
                 None => return Err(Halt::Outcome(self.interrupted())),
                 Some(Ok(seen)) => seen,

@@ -100,8 +100,8 @@ impl Seeker<'_> {
             pursuit: Some(pursuit.clone()),
         };
         let began = self.clock.wall();
-        let mark = loop {
-            let reader = Reader { clock: self.clock };
+        let (mark, failure) = loop {
+            let reader = Reader { clock: self.clock, requests: None };
             let Some(seen) = reader.observe_or(kind, &target, self.cancel).await else {
                 return Err(SettleError::Interrupted);
             };
@@ -111,11 +111,13 @@ impl Seeker<'_> {
             let now = self.clock.wall();
             let recent = now.since(pursuit.ended.unwrap_or(pursuit.begun)) < kind.visibility();
             let owner = Mark { address: address.clone(), ..self.owner.clone() };
+            let failure =
+                seen.as_ref().and_then(|s| failure(kind.as_ref(), &target, s, owner.clone()));
             let unseen = in_window(kind.as_ref(), Some(&pursuit), mark.as_ref(), now)
                 || recent
                     && seen.is_some_and(|s| looks_untouched(kind.as_ref(), &target, s, owner));
             if !unseen {
-                break mark;
+                break (mark, failure);
             }
             let waited = now.since(began);
             tokio::select! {
@@ -140,7 +142,32 @@ impl Seeker<'_> {
             }
             (_, true) => (None, "the object is there; what is left is planned"),
         };
-        Ok(Some((entry, RunEvent::Settled { address, op: pursuit.op, found: found.to_owned() })))
+        // It was tried, and failed while nobody looked: that is told once, and then it is planned afresh.
+        let (entry, found) = match failure.filter(|_| ours) {
+            Some(cause) => {
+                let found = cause.clone();
+                (Some(Entry::Settled { address: address.clone(), generation, found }), cause)
+            }
+            None => (entry, found.to_owned()),
+        };
+        Ok(Some((entry, RunEvent::Settled { address, op: pursuit.op, found })))
+    }
+}
+
+/// The cause, if the provider reports that what is looked for failed.
+fn failure(
+    kind: &dyn ErasedKind,
+    target: &ErasedTarget,
+    seen: &Value,
+    mark: Mark,
+) -> Option<String> {
+    let ErasedTarget { props, was, pursuit } = target.clone();
+    let deleting = pursuit.as_ref().is_some_and(|p| p.effect == Effect::Delete);
+    let (want, was) =
+        if deleting { (None, was.or(Some((props, Value::Null)))) } else { (Some(props), was) };
+    match kind.calls(&ErasedCase { want, seen: Some(seen.clone()), was, pursuit, mark }) {
+        Ok(Next::Failed { cause, .. }) => Some(cause),
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::record::Pin;
 use crate::address::Address;
 use crate::clock::Timestamp;
-use crate::kind::{CallError, Effect, Guard, Sent};
+use crate::kind::{CallError, Effect, Guard, Sent, Verdict};
 
 /// One entry of the journal.
 ///
@@ -147,6 +147,9 @@ pub struct ApprovedCall {
     pub generation: u64,
     /// The operation.
     pub op: String,
+    /// What it was shown to do to data.
+    #[serde(default)]
+    pub data: Verdict,
     /// The call as it was shown; a reference stands for what was known only after apply.
     pub call: Value,
 }

@@ -83,8 +83,12 @@ fn lines(journal: &[u8]) -> Result<(Vec<Stamped>, u64), String> {
         let end = rest.iter().position(|&b| b == b'\n');
         match end.map(|end| parse(&rest[..end])) {
             Some(Ok(entry)) => entries.push(entry),
+            // A line whose checksum fits was written whole, by a version that knows more.
+            Some(Err(Unread::Unknown(why))) => {
+                return Err(format!("entry after {} is of another version: {why}", entries.len()));
+            }
             // Only the tail may be torn.
-            Some(Err(why)) if end.is_some_and(|end| end + 1 < rest.len()) => {
+            Some(Err(Unread::Torn(why))) if end.is_some_and(|end| end + 1 < rest.len()) => {
                 return Err(format!("entry after {}: {why}", entries.len()));
             }
             Some(Err(_)) | None if goes_on(rest) => {
@@ -111,13 +115,22 @@ fn goes_on(tail: &[u8]) -> bool {
     sum == format!("{:08x} ", crc32fast::hash(json)).as_bytes() && !matches!(after, [] | b"\n")
 }
 
-fn parse(line: &[u8]) -> Result<Stamped, String> {
-    let text = std::str::from_utf8(line).map_err(|e| e.to_string())?;
-    let (sum, json) = text.split_once(' ').ok_or("no checksum")?;
+/// Why a line is no entry.
+enum Unread {
+    /// It is not what was written.
+    Torn(String),
+    /// It is what was written, and this version does not know it.
+    Unknown(String),
+}
+
+fn parse(line: &[u8]) -> Result<Stamped, Unread> {
+    let torn = |why: &str| Unread::Torn(why.to_owned());
+    let text = std::str::from_utf8(line).map_err(|e| torn(&e.to_string()))?;
+    let (sum, json) = text.split_once(' ').ok_or_else(|| torn("no checksum"))?;
     if sum != format!("{:08x}", crc32fast::hash(json.as_bytes())) {
-        return Err("the checksum does not match".into());
+        return Err(torn("the checksum does not match"));
     }
-    serde_json::from_str(json).map_err(|e| e.to_string())
+    serde_json::from_str(json).map_err(|e| Unread::Unknown(e.to_string()))
 }
 
 pub(super) fn line(entry: &Stamped) -> String {

@@ -236,8 +236,13 @@ impl State {
                     nonce: nonce.clone(),
                     started: *at,
                     consent: consent.clone(),
-                    // What was approved stays approved until a run completes: a resumed run asks only for what is new.
-                    approved: self.run.take().map(|run| run.approved).unwrap_or_default(),
+                    // What was approved stays approved until a run in that direction completes: a resumed run asks only for what is new.
+                    approved: self
+                        .run
+                        .take()
+                        .filter(|run| run.verb == *verb)
+                        .map(|run| run.approved)
+                        .unwrap_or_default(),
                 });
             }
             Entry::Approved { stage, calls, .. } => {

@@ -22,6 +22,7 @@ fn approved() -> Entry {
         address: "a".into(),
         generation: 1,
         op: "toy:Create".into(),
+        data: crate::kind::Verdict::None,
         call: Value::Null,
     };
     Entry::Approved { stage: "s".into(), plan: "digest".into(), calls: vec![call] }

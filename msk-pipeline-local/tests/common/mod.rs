@@ -1,4 +1,5 @@
 //! A pipeline on an embedded AWS in virtual time, for tests.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 use std::io::Write as _;

@@ -7,7 +7,7 @@ use super::keys::{
     FREE_PREFIXES, KNOWN, RENAMED, VALUES, WORKER_CONSUMER, WORKER_NAMES, WORKER_PREFIXES,
     WORKER_PRODUCER,
 };
-use super::{Connector, PROVIDER, Snapshot};
+use super::{Connector, PROVIDER, Parts, Snapshot};
 use crate::components::kafka::Listener;
 
 /// Keys that a section's own key sets, and which one.
@@ -25,7 +25,6 @@ const OWN: &[(&str, &str)] = &[
     ("transforms", "`transforms`"),
     ("topic.creation.default.partitions", "`topics.partitions`"),
     ("topic.creation.default.replication.factor", "`topics.replication`"),
-    ("topic.creation.groups", "nothing: one group is made for heartbeats and schema changes"),
 ];
 
 pub(super) fn check(
@@ -36,6 +35,9 @@ pub(super) fn check(
     cx: &mut Expansion<'_>,
 ) {
     tables(connector, cx);
+    if matches!(&connector.plugin, Some(Parts::Several(parts)) if parts.is_empty()) {
+        cx.error("plugin", "the plugin has no part", "leave `plugin` out for Debezium 2.7.4");
+    }
     capacity(connector, cx);
     listener(connector, cluster, cx);
     topics(connector, cluster, cx);
@@ -248,12 +250,20 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
         return;
     }
     if let Some((_, own)) = OWN.iter().find(|(k, _)| *k == key) {
-        cx.error(&at, format!("`{key}` is set by {own}"), "leave it out here");
+        cx.error(&at, format!("`{key}` is set by {own} of the section"), "leave it out here");
         return;
     }
     match key {
         "name" => {
             cx.error(&at, "the connector's name is derived", "leave it out");
+            return;
+        }
+        "topic.creation.groups" => {
+            cx.error(
+                &at,
+                "one group is made here, for heartbeats and schema changes",
+                "leave it out",
+            );
             return;
         }
         "connector.class" if value != super::CLASS => {

@@ -28,10 +28,11 @@ mod schema;
 use std::collections::BTreeMap;
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Declared, Expansion, Notice, Schema};
+use msk_pipeline_core::dsl::{Component, Declared, Expansion, Notice, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
@@ -134,13 +135,26 @@ pub struct Connector {
 }
 
 /// One part, or several.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Parts {
     /// One.
     One(Part),
     /// Several, packed into one ZIP.
     Several(Vec<Part>),
+}
+
+// By hand, because serde's own would keep to itself what is wrong with a part.
+impl<'de> Deserialize<'de> for Parts {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(from)?;
+        let parts = if value.is_array() {
+            serde_json::from_value(value).map(Parts::Several)
+        } else {
+            serde_json::from_value(value).map(Parts::One)
+        };
+        parts.map_err(D::Error::custom)
+    }
 }
 
 /// Workers.
@@ -581,7 +595,9 @@ fn table(text: &str) -> Result<(), String> {
     };
     match text.split_once('.') {
         Some((database, table)) if valid(database) && valid(table) => Ok(()),
-        _ => Err(format!("`{text}` is no table; one is `shop.orders`: database, dot, table")),
+        _ => {
+            Err(format!("{} is no table; one is `shop.orders`: database, dot, table", quoted(text)))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The keys of `[connector.NAME]`.
 
-use msk_pipeline_core::dsl::{Key, Schema, Type, duration};
+use msk_pipeline_core::dsl::{Key, Schema, Symbol, Type, duration, filled, quoted};
 
 use super::super::kafka::retention;
 
@@ -27,10 +27,10 @@ const RESTART: &str = "in place; the task restarts";
 pub(super) const SCHEMA: Schema = Schema {
     doc: "A Debezium MySQL connector on MSK Connect.",
     keys: &[
-        Key::new("source", Type::Text, "The database that it reads: the name of a `[database.*]`.")
+        Key::new("source", Type::Checked(section_name), "The database that it reads: the name of a `[database.*]`.")
             .required()
             .change("in place; binlog positions of another server mean nothing (resnapshot)"),
-        Key::new("kafka", Type::Text, "The cluster that it writes to: the name of a `[kafka.*]`.")
+        Key::new("kafka", Type::Checked(section_name), "The cluster that it writes to: the name of a `[kafka.*]`.")
             .default("the only one")
             .change("replaces the connector (resnapshot)"),
         Key::new("prefix", Type::Checked(prefix), "What its topics begin with: <prefix>.<database>.<table>.")
@@ -124,7 +124,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("logs_retention", Type::Checked(retention), "For how long the workers' log is kept: a time, or `forever`.")
             .default("\"30d\"")
             .change("in place"),
-        Key::new("secret", Type::Text, "The name (not the ARN) of a secret that exists, {\"username\", \"password\"}, instead of the database's.")
+        Key::new("secret", Type::Checked(filled), "The name (not the ARN) of a secret that exists, {\"username\", \"password\"}, instead of the database's.")
             .default("the database's capture secret")
             .change(RESTART),
         Key::new("generation", Type::Int(1, 9_999), "The generation of its offsets and schema history. Raise it to start anew on purpose.")
@@ -134,6 +134,16 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("tags", Type::Map(&Type::Text), "Tags, over the pipeline's.").change("in place"),
     ],
 };
+
+/// The last part of a section's header.
+fn section_name(text: &str) -> Result<(), String> {
+    match text.split_once('.') {
+        Some((_, name)) if Symbol::new(name).is_ok() => {
+            Err(format!("`{text}` is a whole header; write its last part alone, \"{name}\""))
+        }
+        _ => Symbol::new(text).map(|_| ()),
+    }
+}
 
 fn time(text: &str) -> Result<(), String> {
     duration(text).map(|_| ())
@@ -148,7 +158,8 @@ fn prefix(text: &str) -> Result<(), String> {
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || text.len() > 100 || !text.chars().all(valid) {
         return Err(format!(
-            "`{text}` is no prefix of topics: use at most 100 letters, digits, dots, hyphens and underscores"
+            "{} is no prefix of topics: use at most 100 letters, digits, dots, hyphens and underscores",
+            quoted(text)
         ));
     }
     Ok(())

@@ -205,9 +205,8 @@ fn the_role_may_do_the_least() {
         assert!(text.contains(arn), "{arn} is not in {text}");
     }
 
-    let plain =
-        expand(&format!("{}listeners = [\"plaintext\"]\n[connector.mysql]\n{PLAIN}", AROUND))
-            .unwrap();
+    let plain = expand(&format!("{AROUND}listeners = [\"plaintext\"]\n[connector.mysql]\n{PLAIN}"))
+        .unwrap();
     let role = props(&plain, "connector.mysql.role");
     assert_eq!(role["policy"].as_array().unwrap().len(), 1, "nothing but the secret");
     let text = configuration(&plain);

@@ -1,7 +1,9 @@
 //! What is wrong with a `[database.*]`, beyond its schema.
 
-use msk_pipeline_core::dsl::{Expansion, Symbol};
+use msk_pipeline_core::dsl::{Expansion, Symbol, quoted};
 
+use super::super::kafka::{cidr, group_id};
+use super::super::network::Network;
 use super::{BINLOG, Database, OnDestroy, SERVERLESS_CLASS, hours};
 
 /// Reports everything that is wrong or should be looked at. False if it can't become resources.
@@ -34,6 +36,13 @@ pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
     retention(database, cx);
     if database.existing.is_some() {
         existing(database, cx);
+    } else if cx.get::<Network>("").is_none() {
+        cx.error(
+            "",
+            "a database needs a network",
+            "write a section [network] with `vpc = \"vpc-…\"`",
+        );
+        return false;
     } else {
         version(database, cx);
         instances(database, cx);
@@ -115,7 +124,7 @@ fn version(database: &Database, cx: &mut Expansion<'_>) {
     {
         cx.error(
             "version",
-            format!("`{version}` is no version of Aurora MySQL"),
+            format!("{} is no version of Aurora MySQL", quoted(&version)),
             "write it in full, such as \"8.0.mysql_aurora.3.10.4\", or its last part, \"3.10.4\"",
         );
     }
@@ -131,7 +140,11 @@ fn instances(database: &Database, cx: &mut Expansion<'_>) {
                 "the smallest are db.t4g.medium and db.t3.medium; or leave it out for Serverless v2",
             );
         } else if !class.starts_with("db.") {
-            cx.error(&key, format!("`{class}` is no instance class"), "one is \"db.r7g.large\"");
+            cx.error(
+                &key,
+                format!("{} is no instance class", quoted(&class)),
+                "one is \"db.r7g.large\"",
+            );
         }
     }
     for key in database.readers.keys() {
@@ -207,6 +220,12 @@ fn access(database: &Database, cx: &mut Expansion<'_>) {
                 "exactly one of cidr, security_group and prefix_list is expected",
                 "write one entry for each",
             );
+        }
+        // IPv6 blocks are left to EC2.
+        let range = allow.cidr.as_deref().filter(|c| !c.contains(':')).map(cidr);
+        let group = allow.security_group.as_deref().map(group_id);
+        for why in [range, group].into_iter().flatten().filter_map(Result::err) {
+            cx.error(&key, why, "");
         }
         if matches!(allow.cidr.as_deref(), Some("0.0.0.0/0" | "::/0")) {
             let help = "allow the blocks that need it, or a security group";

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Expansion, Schema, duration};
+use msk_pipeline_core::dsl::{Component, Expansion, Schema, duration, quoted};
 use msk_pipeline_core::kind::Input;
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +149,8 @@ fn plain(name: &str, longest: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "`{name}` is no user name: 1 to {longest} letters, digits and underscores, a letter first"
+        "{} is no user name: 1 to {longest} letters, digits and underscores, a letter first",
+        quoted(name)
     ))
 }
 
@@ -161,7 +162,7 @@ fn table(name: &str) -> Result<(), String> {
     };
     match name.split_once('.') {
         Some((database, table)) if plain(database) && plain(table) => Ok(()),
-        _ => Err(format!("`{name}` is no table; write `database.table`")),
+        _ => Err(format!("{} is no table; write `database.table`", quoted(name))),
     }
 }
 
@@ -393,7 +394,7 @@ impl Database {
 
 /// Whole hours; what can't be read was reported by the schema.
 fn hours(text: &str) -> u64 {
-    duration(text).unwrap_or(Duration::from_secs(7 * 86_400)).as_secs() / 3600
+    duration(text).unwrap_or(Duration::from_hours(7 * 24)).as_secs() / 3600
 }
 
 impl Component for Database {

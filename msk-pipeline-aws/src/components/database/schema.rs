@@ -1,6 +1,6 @@
 //! The keys of `[database.*]`.
 
-use msk_pipeline_core::dsl::{Key, Schema, Type};
+use msk_pipeline_core::dsl::{Key, Schema, Type, filled};
 
 /// What may stand in `[database.*]`.
 pub(super) const SCHEMA: Schema = Schema {
@@ -9,7 +9,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("engine", Type::Enum(&["aurora-mysql", "aurora-postgresql"]), "The engine. Only aurora-mysql works for now.")
             .default("\"aurora-mysql\"")
             .change("replaces the database (data lost)"),
-        Key::new("existing", Type::Text, "The identifier of a cluster that exists already. It is read and checked, never changed, never deleted.")
+        Key::new("existing", Type::Checked(filled), "The identifier of a cluster that exists already. It is read and checked, never changed, never deleted.")
             .change("replaces the database (data lost) if one was created"),
         Key::new("version", Type::Text, "The engine version, `8.0.mysql_aurora.3.10.4` or only `3.10.4`. The default is the newest version with long-term support.")
             .default("\"8.0.mysql_aurora.3.10.4\"")
@@ -41,7 +41,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("logs", Type::List(&Type::Enum(&["audit", "error", "general", "slowquery", "instance", "iam-db-auth-error"])), "Logs that go to CloudWatch. RDS makes their log groups and leaves them behind.")
             .default("[]")
             .change("in place"),
-        Key::new("kms_key", Type::Text, "The key for storage and secrets: id, ARN or alias.")
+        Key::new("kms_key", Type::Checked(filled), "The key for storage and secrets: id, ARN or alias.")
             .default("pipeline.kms_key, else AWS's own")
             .change("replaces the database (data lost)"),
         Key::new("subnets", Type::List(&Type::Text), "Subnets for this database, in at least two zones of one VPC.")
@@ -91,7 +91,7 @@ const CAPTURE: Schema = Schema {
     doc: "The user that connectors read with, and what they need in the database.",
     keys: &[
         Key::new("user", Type::Checked(super::user), "The capture user.").default("\"debezium\"").change("in place; create the new user first"),
-        Key::new("secret", Type::Text, "The name of a secret that exists, with a JSON value {\"username\", \"password\"}. Without it one is created.")
+        Key::new("secret", Type::Checked(filled), "The name of a secret that exists, with a JSON value {\"username\", \"password\"}. Without it one is created.")
             .change("connectors restart with the other credentials"),
         Key::new("binlog_retention", Type::Duration, "For how long binary logs are kept: longer than a connector may ever be away. Whole hours, at most 90d.")
             .default("\"7d\"")

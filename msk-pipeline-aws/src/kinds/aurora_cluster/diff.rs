@@ -406,6 +406,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `case` takes")]
     fn seen(cluster: Cluster) -> Option<Seen> {
         Some(Seen::Cluster(Box::new(cluster)))
     }

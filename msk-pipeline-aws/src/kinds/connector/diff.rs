@@ -17,11 +17,11 @@ use crate::kinds::connect::{self, TagCall};
 use crate::kinds::connector_verdicts::{verdict, worst};
 use crate::tags::marked;
 
-const CREATE_USUAL: Duration = Duration::from_secs(7 * 60);
+const CREATE_USUAL: Duration = Duration::from_mins(7);
 /// A cluster that can't be reached keeps a create spinning for just over twenty minutes (handbook msk.md §5.1).
-const CREATE_DEADLINE: Duration = Duration::from_secs(35 * 60);
-const UPDATE_USUAL: Duration = Duration::from_secs(5 * 60);
-const DELETE_USUAL: Duration = Duration::from_secs(3 * 60);
+const CREATE_DEADLINE: Duration = Duration::from_mins(35);
+const UPDATE_USUAL: Duration = Duration::from_mins(5);
+const DELETE_USUAL: Duration = Duration::from_mins(3);
 
 pub(super) fn calls(case: &Case<Connector>) -> Next<Call, Outputs> {
     match (&case.want, &case.seen) {
@@ -89,7 +89,7 @@ fn keep(wanted: &mut Input<String>, present: Option<&String>) {
 fn converge(case: &Case<Connector>, want: &Props, seen: &Seen) -> Next<Call, Outputs> {
     if seen.state == "DELETING" {
         let condition = Condition::new("the old connector to be gone", &seen.state, DELETE_USUAL)
-            .deadline(Duration::from_secs(30 * 60));
+            .deadline(Duration::from_mins(30));
         return Next::Wait { condition, then: vec![create(case, want)] };
     }
     if seen.state == "FAILED" {
@@ -200,7 +200,7 @@ fn differences(case: &Case<Connector>, want: &Props, seen: &Seen) -> Vec<Propose
         calls.push(
             Proposed::new("kafkaconnect:ResumeConnector", Effect::Update, call)
                 .fields([Change::new("state", Some(&seen.state), Some("RUNNING"))])
-                .usual(Duration::from_secs(120))
+                .usual(Duration::from_mins(2))
                 .guard(guard.clone()),
         );
     }

@@ -287,7 +287,7 @@ impl Kind for Connector {
     }
 
     fn visibility() -> Duration {
-        Duration::from_secs(120)
+        Duration::from_mins(2)
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {

@@ -110,6 +110,7 @@ fn check(want: Option<Props>, seen: Option<Seen>, expected: &str) {
 }
 
 /// A wish with one key of the configuration changed.
+#[expect(clippy::unnecessary_wraps, reason = "what `check` takes")]
 fn key(key: &str, value: Option<&str>) -> Option<Props> {
     let mut props = want();
     match value {

@@ -194,7 +194,7 @@ impl Kind for KafkaTopic {
 
     fn visibility() -> Duration {
         // Reads lag about a minute (handbook msk.md §3).
-        Duration::from_secs(120)
+        Duration::from_mins(2)
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {
@@ -227,7 +227,7 @@ impl Kind for KafkaTopic {
             (None, None) => Next::Gone,
             (Some(want), None) => create(want),
             (want, Some(Seen::Busy(state))) => Next::Wait {
-                condition: Condition::new("cluster ACTIVE", state, Duration::from_secs(1200)),
+                condition: Condition::new("cluster ACTIVE", state, Duration::from_mins(20)),
                 then: match (want, &case.was) {
                     (Some(want), None) => vec![create_call(want)],
                     _ => Vec::new(),

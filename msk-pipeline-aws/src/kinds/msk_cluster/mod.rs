@@ -1,7 +1,7 @@
 //! `aws.kafka.cluster`: one provisioned MSK cluster.
 //!
 //! # Guarantees
-//! One attribute family a request, one request at a time, in the order of [`diff`]. An update counts only if its *operation* completed
+//! One attribute family a request, one request at a time, in the order of `diff`. An update counts only if its *operation* completed
 //! and a new describe shows the value: the cluster's own state is ACTIVE again after a failed update, too. The bootstrap strings in the
 //! outputs are kept while their hosts are brokers of the cluster, because MSK names three brokers at random.
 //! # Caveats
@@ -289,7 +289,7 @@ impl Kind for MskCluster {
     }
 
     fn visibility() -> Duration {
-        Duration::from_secs(120)
+        Duration::from_mins(2)
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {
@@ -319,7 +319,7 @@ impl Kind for MskCluster {
             let call = Call::Delete { arn: seen.arn.clone() };
             Proposed::new("kafka:DeleteCluster", Effect::Delete, call)
                 .data(lost())
-                .usual(Duration::from_secs(8 * 60))
+                .usual(Duration::from_mins(8))
                 .guard(guard(seen))
         };
         let Some(want) = &case.want else {
@@ -374,8 +374,8 @@ impl Kind for MskCluster {
                 let minutes =
                     case.pursuit.as_ref().map_or(15, |p| usual_minutes(&p.op, seen.count));
                 let usual = Duration::from_secs(minutes * 60);
-                let condition = Condition::new(what, &operation.state, usual)
-                    .deadline(Duration::from_secs(120 * 60));
+                let condition =
+                    Condition::new(what, &operation.state, usual).deadline(Duration::from_hours(2));
                 return Next::Wait { condition, then: calls };
             }
         }
@@ -403,7 +403,7 @@ fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
         .fields(diff::all_fields(want))
         .may_change(&[MskCluster::CLUSTER_ARN, "bootstrap_iam", "bootstrap_scram", "bootstrap_tls"])
         .may_change(&["bootstrap_plaintext"])
-        .usual(Duration::from_secs(18 * 60))
+        .usual(Duration::from_mins(18))
 }
 
 fn tag_calls(want: &Props, seen: &Seen, mark: &Mark) -> Vec<Proposed<Call>> {
@@ -433,7 +433,7 @@ fn wait(what: &str, seen: &Seen, minutes: u64, then: Vec<Proposed<Call>>) -> Nex
         None => seen.state.clone(),
     };
     let condition = Condition::new(what, state, Duration::from_secs(minutes * 60))
-        .deadline(Duration::from_secs(120 * 60));
+        .deadline(Duration::from_hours(2));
     Next::Wait { condition, then }
 }
 

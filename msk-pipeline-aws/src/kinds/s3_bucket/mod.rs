@@ -177,7 +177,7 @@ impl Kind for S3Bucket {
 
     fn visibility() -> Duration {
         // Buckets are listed at once; their settings may take a moment.
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {

@@ -82,7 +82,7 @@ fn everything() -> Plan {
         ])
         .data(DataEffect::new(Verdict::Resnapshot, "every table, into new topics"));
     let mut waiting = step("connect.b", Action::Wait, vec![], &[0]);
-    waiting.in_flight = Some(Condition::new("RUNNING", "CREATING", Duration::from_secs(1200)));
+    waiting.in_flight = Some(Condition::new("RUNNING", "CREATING", Duration::from_mins(20)));
     let mut update = step("kafka.main", Action::Update, vec![cluster], &[]);
     update.because = Some("it was changed outside of this pipeline".into());
     let mut plan = plan(vec![

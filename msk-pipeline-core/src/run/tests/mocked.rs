@@ -38,6 +38,8 @@ struct Script {
     fickle: BTreeSet<String>,
     /// Names whose deletion loses data.
     precious: BTreeSet<String>,
+    /// Names whose objects are another's.
+    foreign: BTreeSet<String>,
 }
 
 type Shared = Arc<Mutex<Script>>;
@@ -54,7 +56,11 @@ fn kind(script: &Shared) -> MockErasedKind {
     kind.expect_succession().return_const(Succession::DeleteFirst);
     kind.expect_visibility().return_const(Duration::from_mins(1));
     kind.expect_name().returning(|props| Ok(name(props)));
-    kind.expect_mark().returning(|_| Ok(MarkSeen::ByParent));
+    let s = script.clone();
+    kind.expect_mark().returning(move |seen| {
+        let foreign = s.lock().unwrap().foreign.contains(&name(seen));
+        Ok(if foreign { MarkSeen::Absent } else { MarkSeen::ByParent })
+    });
     let s = script.clone();
     kind.expect_observe()
         .returning(move |target| Ok(s.lock().unwrap().exists.get(&name(&target.props)).cloned()));
@@ -417,6 +423,25 @@ async fn data_is_lost_only_where_that_very_address_was_named() {
     assert!(destroy(&["b", "d"]).await.unwrap().is_complete());
 }
 
+/// Of two reasons the graver one is told; the plan has both.
+#[tokio::test(start_paused = true)]
+async fn data_that_would_be_lost_weighs_more_than_a_refusal() {
+    let bench = Bench::new();
+    bench.apply(&diamond()).await.unwrap();
+    bench.script.lock().unwrap().precious.insert("d".into());
+    let foreign = json!({ "name": "e", "size": 1 });
+    bench.script.lock().unwrap().exists.insert("e".into(), foreign);
+    bench.script.lock().unwrap().foreign.insert("e".into());
+    let mut wanted = diamond();
+    wanted.retain(|r| r.address.as_str() != "d");
+    wanted.push(node("e", "one", &[]));
+    let result = bench.apply(&wanted).await;
+    assert!(matches!(result, Err(RunError::DataLoss(_))), "{result:?}");
+    bench.script.lock().unwrap().precious.clear();
+    let result = bench.apply(&wanted).await;
+    assert!(matches!(result, Err(RunError::Refused(_))), "{result:?}");
+}
+
 fn with_plan(plan: &Plan) -> ApplyOptions {
     ApplyOptions { plan: Some(plan.clone()), ..ApplyOptions::default() }
 }
@@ -603,6 +628,12 @@ async fn a_state_of_another_account_is_not_touched() {
     bench.pin.account = "222222222222".into();
     let result = bench.apply(&diamond()).await;
     assert!(matches!(result, Err(RunError::WrongWorld { .. })), "{result:?}");
+    match bench.events.lock().unwrap().last() {
+        Some(RunEvent::Finished { error: Some(error), .. }) => {
+            assert!(error.contains("222222222222"), "{error}");
+        }
+        other => panic!("the stream ends with {other:?}"),
+    }
     let graph = bench.graph(&diamond());
     let result = bench.engine().plan(&graph, Verb::Destroy, &[]).await;
     assert!(matches!(result, Err(RunError::WrongWorld { .. })), "{result:?}");

@@ -1,6 +1,6 @@
 //! The embedded EC2: the network that a pipeline finds, and the security groups and VPC endpoints that it makes.
 //!
-//! There are no instances and no way to make a VPC or a subnet: [`seed`] lays out the network of the account.
+//! There are no instances and no way to make a VPC or a subnet: `seed` lays out the network of the account.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! The embedded `iam`: roles, their trust, their policies. What a role may do is asked by the other services through
-//! [`role`], [`trusts_service`] and [`permits`]; who calls the embedded AWS is not checked here or anywhere.
+//! `role`, `trusts_service` and `permits`; who calls the embedded AWS is not checked here or anywhere.
 
 use serde_json::Value;
 

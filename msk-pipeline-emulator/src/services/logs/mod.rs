@@ -1,6 +1,6 @@
 //! The embedded `CloudWatch` Logs: groups, streams and events.
 //!
-//! Other services write through [`put`], also ahead of time: an event is visible from its timestamp on.
+//! Other services write through `put`, also ahead of time: an event is visible from its timestamp on.
 
 use serde_json::Value;
 

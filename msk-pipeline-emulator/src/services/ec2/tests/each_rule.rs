@@ -134,11 +134,11 @@ fn rule_is_new() {
 
 #[test]
 fn rules_in_group() {
-    let permission = |n: usize, peer: Peer| Permission {
+    let permission = |n: i64, peer: Peer| Permission {
         egress: false,
         protocol: "tcp".into(),
-        from: n as i64,
-        to: n as i64,
+        from: n,
+        to: n,
         peer,
     };
     let ipv4 = || Peer::Ipv4("0.0.0.0/0".into());

@@ -1,0 +1,246 @@
+//! Runs of the binary on the embedded AWS: signals, saved plans, locks, exit codes.
+
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const FILE: &str = r#"
+[pipeline]
+name = "orders"
+region = "us-east-1"
+[network]
+vpc = { tags = { Name = "default-vpc" } }
+[kafka.main]
+"#;
+
+fn command(folder: &Path, args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
+    for (name, _) in
+        std::env::vars().filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_"))
+    {
+        command.env_remove(name);
+    }
+    command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
+    command
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs and checks the exit code.
+#[track_caller]
+fn expect(folder: &Path, args: &str, code: i32) -> Output {
+    let output = command(folder, args).output().expect("runs");
+    assert_eq!(output.status.code(), Some(code), "{args}\n{}{}", out(&output), err(&output));
+    output
+}
+
+fn with_file(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("pipeline.toml"), text).expect("written");
+    folder
+}
+
+/// A run that is under way, up to a line with `until`, and its stderr from there.
+fn begin(folder: &Path, args: &str, until: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = command(folder, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped"));
+    let mut seen = String::new();
+    while !seen.contains(until) {
+        let read = lines.read_line(&mut seen).expect("a line");
+        assert!(read > 0, "it ended before {until}:\n{seen}");
+    }
+    (child, lines)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// What `local inventory` lists: kind and id, without the state.
+fn inventory(folder: &Path) -> Vec<String> {
+    let output = expect(folder, "--local --json local inventory", 0);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let rows = document["inventory"].as_array().expect("rows");
+    rows.iter().map(|r| format!("{} {} {}", r["service"], r["kind"], r["id"])).collect()
+}
+
+fn clusters(folder: &Path) -> usize {
+    inventory(folder).iter().filter(|row| row.starts_with("\"kafka\" \"cluster\"")).count()
+}
+
+#[test]
+fn a_signal_leaves_what_goes_on_and_the_next_run_continues() {
+    for (name, twice) in [("-INT", false), ("-TERM", false), ("-INT", true)] {
+        let folder = with_file(FILE);
+        let folder = folder.path();
+        let before = inventory(folder);
+        let (mut child, mut lines) =
+            begin(folder, "--local apply --auto-approve", "waits for cluster");
+        let asked = Instant::now();
+        signal(&child, name);
+        if twice {
+            signal(&child, name);
+        }
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).expect("read");
+        let status = child.wait().expect("ends");
+        assert_eq!(status.code(), Some(130), "{name}\n{rest}");
+        assert!(asked.elapsed() < Duration::from_secs(8), "{name}: {:?}", asked.elapsed());
+        assert!(
+            rest.contains("this continues: msk-pipeline --local apply --auto-approve"),
+            "{name}\n{rest}"
+        );
+        if !twice {
+            assert!(rest.contains("goes on in the embedded AWS"), "{name}\n{rest}");
+            assert!(rest.contains("kafka.main.cluster: "), "{name}\n{rest}");
+        }
+        expect(folder, "--local apply --auto-approve", 0);
+        assert_eq!(clusters(folder), 1, "{name}");
+        expect(folder, "--local plan --detailed-exitcode", 0);
+        if !twice {
+            continue;
+        }
+        expect(folder, "--local destroy --auto-approve", 0);
+        assert_eq!(inventory(folder), before);
+    }
+}
+
+#[test]
+fn a_saved_plan_is_carried_out_once_and_only_as_it_was_shown() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    expect(folder, "--local plan --out one.json", 0);
+    expect(folder, "--local apply one.json --auto-approve", 0);
+    let text = err(&expect(folder, "--local apply one.json --auto-approve", 3));
+    assert!(text.contains("carried out already"), "{text}");
+
+    let edit = |what: &str| {
+        let with = format!("{FILE}brokers = {{ storage_gib = {what} }}\n");
+        fs::write(folder.join("pipeline.toml"), with).expect("written");
+    };
+    edit("200");
+    expect(folder, "--local plan --out two.json --detailed-exitcode", 2);
+    let two = folder.join("two.json");
+    let edited = fs::read_to_string(&two).expect("read").replace("200", "900");
+    fs::write(folder.join("edited.json"), edited).expect("written");
+    let text = err(&expect(folder, "--local apply edited.json --auto-approve", 3));
+    assert!(text.contains("it was edited"), "{text}");
+    expect(folder, "--local apply --auto-approve", 0);
+    let text = err(&expect(folder, "--local apply two.json --auto-approve", 3));
+    assert!(text.contains("another run has changed the state since"), "{text}");
+
+    // The other direction, whose consent isn't in the file.
+    expect(folder, "--local plan --destroy --out three.json", 0);
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(folder.join("three.json")).expect("there").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let text = err(&expect(folder, "--local apply three.json --auto-approve", 6));
+    let flag = "--allow-data-loss kafka.main.cluster";
+    assert!(text.contains(&format!("apply three.json --auto-approve {flag}")), "{text}");
+    expect(folder, &format!("--local apply three.json --auto-approve {flag}"), 0);
+    assert_eq!(clusters(folder), 0);
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    let (mut first, lines) = begin(folder, "--local apply --auto-approve", "waits for cluster");
+    let text = err(&expect(folder, "--local apply --auto-approve", 5));
+    assert!(text.contains(&format!("process {}", first.id())), "{text}");
+    assert!(text.contains("--lock-timeout"), "{text}");
+    // A run that can't have the lock ends its stream like any other.
+    let output = expect(folder, "--local --json apply --auto-approve", 5);
+    let events: Vec<Value> =
+        out(&output).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let kinds: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["started", "finished", "result"]);
+    assert!(events[1]["error"].as_str().is_some_and(|e| e.contains("process")), "{}", events[1]);
+    assert!(events[0]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{}", events[0]);
+    assert_eq!(events[2]["exit"], 5);
+    let text = err(&expect(folder, "--local apply --auto-approve --lock-timeout 2h", 0));
+    assert!(text.contains("No changes"), "{text}");
+    assert!(!text.contains("\n\n\n"), "two blank lines:\n{text}");
+    drop(lines);
+    assert_eq!(first.wait().expect("ends").code(), Some(0));
+    assert_eq!(clusters(folder), 1);
+}
+
+#[test]
+fn the_reason_that_weighs_most_gives_the_exit_code() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    let plain = expect(folder, "--local plan --detailed-exitcode", 2);
+    assert!(out(&plain).contains("kafka.main.cluster"));
+    expect(folder, "--local plan", 0);
+    expect(folder, "--local apply", 4);
+    expect(folder, "--local apply --auto-approve", 0);
+    // Destroying without consent names the flag, gates or not.
+    let text = err(&expect(folder, "--local destroy", 6));
+    assert!(text.contains("--allow-data-loss kafka.main.cluster"), "{text}");
+    // Renaming is another cluster, and the data of this one.
+    let renamed = FILE.replace("kafka.main", "kafka.other");
+    fs::write(folder.join("pipeline.toml"), &renamed).expect("written");
+    let text = err(&expect(folder, "--local apply --auto-approve", 6));
+    assert!(text.contains("--allow-data-loss kafka.main.cluster"), "{text}");
+    // An account that isn't reached, and state of another.
+    let other = FILE.replace("[network]", "account = \"222222222222\"\n[network]");
+    fs::write(folder.join("pipeline.toml"), &other).expect("written");
+    let text = err(&expect(folder, "--local apply --auto-approve", 3));
+    assert!(text.contains("222222222222") && text.contains("111111111111"), "{text}");
+    assert_eq!(clusters_of(folder), 1);
+}
+
+/// The clusters of the world that the first file named.
+fn clusters_of(folder: &Path) -> usize {
+    fs::write(folder.join("pipeline.toml"), FILE).expect("written");
+    clusters(folder)
+}
+
+#[test]
+fn serving_ends_with_a_true_word() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut child, mut lines) = begin(folder.path(), "local serve --port 0", "Ctrl-C ends it");
+    signal(&child, "-INT");
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("read");
+    assert_eq!(child.wait().expect("ends").code(), Some(0), "{rest}");
+    assert!(rest.contains("the world stays") && !rest.contains("no new call"), "{rest}");
+}
+
+/// The promise is 100 ms; the bound is generous, because tests run beside each other in a debug build.
+#[test]
+fn something_is_said_at_once() {
+    let folder = with_file(FILE);
+    let first = (0..5)
+        .map(|_| {
+            let began = Instant::now();
+            let (mut child, lines) = begin(folder.path(), "--local plan", "Planning");
+            let first = began.elapsed();
+            drop(lines);
+            let _ = child.wait();
+            first
+        })
+        .min()
+        .expect("some");
+    assert!(first < Duration::from_millis(500), "{first:?}");
+    println!("first output after {first:?}");
+}
