@@ -510,7 +510,7 @@ mod tests {
             calls[0].may_change.clone()
         };
         assert_eq!(changes("binlog_format", "ROW"), [REVISION, VALUES]);
-        assert!(changes("max_allowed_packet", "67108864").is_empty());
+        assert_eq!(changes("max_allowed_packet", "67108864"), [VALUES]);
     }
 
     #[test]
