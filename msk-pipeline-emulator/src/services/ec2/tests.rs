@@ -313,7 +313,7 @@ fn endpoints_live_through_their_states() {
     assert_eq!(state(&mut account), "deleting");
     account.now += state::INTERFACE_ENDPOINT;
     assert_eq!(state(&mut account), "deleted");
-    assert!(interfaces(&account.world, account.now).is_empty());
+    assert!(state::interfaces(&account.world, account.now).is_empty());
     account.now += state::DELETED_ENDPOINT_SHOWS;
     account.refused(
         "DescribeVpcEndpoints",
