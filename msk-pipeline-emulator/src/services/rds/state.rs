@@ -394,9 +394,11 @@ impl Instance {
         self.life.values(now).get("PromotionTier").and_then(Value::as_i64).unwrap_or(1)
     }
 
-    /// Whether it answers on its port: created, not going away, and not between two boots.
+    /// Whether it answers on its port: booted, not going away, and not between two boots. The first backup, which follows the
+    /// first boot, keeps nobody out.
     pub(super) fn serves(&self, now: Millis) -> bool {
-        self.life.ready_at() <= now
+        let booted = self.life.creating.first().map_or(self.life.created_at, |phase| phase.until);
+        booted <= now
             && self.life.fails.is_none()
             && !matches!(self.life.status(now), "deleting" | "rebooting" | "upgrading")
     }

@@ -35,6 +35,9 @@ fn a_cluster_with_its_instance() {
     for _ in 0..30 {
         lab.pass(30_000);
         let status = lab.instance("w")["DBInstanceStatus"].as_str().expect("a status").to_owned();
+        // It answers once it has booted: a backup keeps nobody out.
+        let view = by_endpoint(&lab.world, lab.now, &endpoint).expect("a database");
+        assert_eq!(view.available, status != "creating", "{status}");
         if seen.last() != Some(&status) {
             seen.push(status);
         }
