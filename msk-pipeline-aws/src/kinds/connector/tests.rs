@@ -251,7 +251,7 @@ fn each_worker_setting_changes_in_place() {
             p.worker.as_mut().unwrap().arn = "arn:other".into();
             p.offsets_topic = Some("orders-cdc-mysql.offsets.2".into());
         },
-        "calls: kafkaconnect:UpdateConnector resnapshot",
+        "replace (resnapshot): its place in the binary log is to be kept in another topic",
     );
 }
 
