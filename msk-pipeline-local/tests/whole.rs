@@ -1,6 +1,9 @@
 //! The whole pipeline on the embedded AWS in virtual time: the examples from nothing to nothing, edits in place, changes by others,
 //! the critical path, and secrets.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,14 +36,13 @@ const SEED_PARITY: &str = include_str!("../../examples/seed-parity.toml");
 /// What exists, as `service kind id`.
 fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
     let now = process.clock.wall().0;
-    let rows = cloud.world.with(|world| {
+    cloud.world.with(|world| {
         let all = SERVICES.iter().flat_map(|service| {
             let rows = (service.inventory)(world, now);
             rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
         });
         all.collect()
-    });
-    rows
+    })
 }
 
 #[track_caller]
