@@ -896,7 +896,7 @@ async fn critical_path(seeds: std::ops::Range<u64>) {
         let (began, cpu) = (process.clock.wall(), thread_cpu());
         let summary = process.apply(MYSQL_CDC).await.unwrap();
         assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
-        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu() - cpu);
+        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
         let lives = lives(&cloud, &topics.lock().unwrap());
         let events = process.events.0.lock().unwrap();
         let plan = events.iter().find_map(|event| match event {
@@ -969,18 +969,20 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
     plain.into_iter().chain(inside).map(String::into_bytes).collect()
 }
 
+/// Service, and all of a request that went to it.
+type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// All that a process leaves and sends, and where in it one of `secrets` is found.
 struct Traces {
     cloud: Cloud,
     process: Process,
-    /// Service, and all of a request that went to it.
-    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    requests: Requests,
 }
 
 impl Traces {
     fn new() -> Self {
         let cloud = Cloud::new(Settings::default());
-        let requests: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let requests: Requests = Arc::default();
         let log = Arc::clone(&requests);
         cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
             if moment == Moment::Before {
