@@ -1,6 +1,9 @@
 //! The whole pipeline on the embedded AWS in virtual time: the examples from nothing to nothing, edits in place, changes by others,
 //! the critical path, and secrets.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,14 +36,13 @@ const SEED_PARITY: &str = include_str!("../../examples/seed-parity.toml");
 /// What exists, as `service kind id`.
 fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
     let now = process.clock.wall().0;
-    let rows = cloud.world.with(|world| {
+    cloud.world.with(|world| {
         let all = SERVICES.iter().flat_map(|service| {
             let rows = (service.inventory)(world, now);
             rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
         });
         all.collect()
-    });
-    rows
+    })
 }
 
 #[track_caller]
@@ -894,7 +896,7 @@ async fn critical_path(seeds: std::ops::Range<u64>) {
         let (began, cpu) = (process.clock.wall(), thread_cpu());
         let summary = process.apply(MYSQL_CDC).await.unwrap();
         assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
-        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu() - cpu);
+        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
         let lives = lives(&cloud, &topics.lock().unwrap());
         let events = process.events.0.lock().unwrap();
         let plan = events.iter().find_map(|event| match event {
@@ -967,18 +969,20 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
     plain.into_iter().chain(inside).map(String::into_bytes).collect()
 }
 
+/// Service, and all of a request that went to it.
+type Requests = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// All that a process leaves and sends, and where in it one of `secrets` is found.
 struct Traces {
     cloud: Cloud,
     process: Process,
-    /// Service, and all of a request that went to it.
-    requests: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    requests: Requests,
 }
 
 impl Traces {
     fn new() -> Self {
         let cloud = Cloud::new(Settings::default());
-        let requests: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let requests: Requests = Arc::default();
         let log = Arc::clone(&requests);
         cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
             if moment == Moment::Before {

@@ -156,7 +156,7 @@ impl Process {
     pub fn of(mut self, toml: &str) -> Self {
         let document = Document::parse(toml).expect("the document parses");
         let pipeline = document.pipeline(&components(), &Overlay::default()).expect("it is right");
-        self.engine.pipeline = pipeline.header().name.clone();
+        self.engine.pipeline.clone_from(&pipeline.header().name);
         self
     }
 
