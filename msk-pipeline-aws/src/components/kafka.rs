@@ -342,7 +342,7 @@ impl Kafka {
         order.into_iter().find(|l| self.listeners.contains(l)).unwrap_or(Listener::Iam)
     }
 
-    /// The listeners that MSK opens: plaintext beside IAM or SCRAM means TLS_PLAINTEXT with unauthenticated access, and with it comes
+    /// The listeners that MSK opens: plaintext beside IAM or SCRAM means `TLS_PLAINTEXT` with unauthenticated access, and with it comes
     /// an unauthenticated TLS listener (handbook msk.md §4).
     fn effective_listeners(&self) -> BTreeSet<Listener> {
         let mut listeners = self.listeners.clone();

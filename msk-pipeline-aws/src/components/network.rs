@@ -269,11 +269,10 @@ impl Subnets {
 fn check(tier: &str, subnets: Option<&Subnets>, least: usize, most: usize, cx: &mut Expansion<'_>) {
     let key = format!("subnets.{tier}");
     match subnets {
-        None => {}
         Some(Subnets::Tags { tags }) if tags.is_empty() => {
             cx.error(&key, "no tag is named", "write one: { Name = \"private-*\" }");
         }
-        Some(Subnets::Tags { .. }) => {}
+        None | Some(Subnets::Tags { .. }) => {}
         Some(Subnets::Ids(ids)) => {
             if let Some((n, id)) = ids.iter().enumerate().find(|(n, id)| ids[..*n].contains(id)) {
                 cx.error(&format!("{key}.{n}"), format!("`{id}` is listed twice"), "leave one out");

@@ -208,7 +208,7 @@ impl Kind for S3Object {
                     .config_override(
                         aws_sdk_s3::config::Config::builder().timeout_config(
                             TimeoutConfig::builder()
-                                .operation_attempt_timeout(Duration::from_secs(30 * 60))
+                                .operation_attempt_timeout(Duration::from_mins(30))
                                 .build(),
                         ),
                     )

@@ -142,7 +142,7 @@ fn instances(database: &Database, cx: &mut Expansion<'_>) {
         } else if !class.starts_with("db.") {
             cx.error(
                 &key,
-                format!("{} is no instance class", quoted(&class)),
+                format!("{} is no instance class", quoted(class)),
                 "one is \"db.r7g.large\"",
             );
         }

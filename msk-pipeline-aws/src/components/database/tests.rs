@@ -17,7 +17,7 @@ fn expand(body: &str) -> Result<Expanded, Problems> {
 
 #[track_caller]
 fn problem(body: &str, expected: &str) {
-    let text = match expand(body) {
+    let text = match expand(&format!("[network]\nvpc = \"vpc-0ab12cd\"\n{body}")) {
         Ok(expanded) => Problems(expanded.problems).to_string(),
         Err(problems) => problems.to_string(),
     };
