@@ -1,6 +1,7 @@
 //! Runs of the binary on the embedded AWS: signals, saved plans, locks, exit codes.
 
 #![cfg(unix)]
+#![allow(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
