@@ -23,6 +23,8 @@ async fn apply_plans_nothing_more_and_destroy_leaves_nothing() {
             "kafka.main.group ec2:CreateSecurityGroup",
             "kafka.main.rules ec2:AuthorizeSecurityGroupIngress",
             "kafka.main.rules ec2:AuthorizeSecurityGroupEgress",
+            // EC2's default rules; the second only in a VPC with IPv6.
+            "kafka.main.rules ec2:RevokeSecurityGroupEgress",
             "kafka.main.rules ec2:RevokeSecurityGroupEgress",
             "kafka.main.cluster kafka:CreateCluster",
         ]
