@@ -381,6 +381,11 @@ impl Planner<'_> {
     }
 
     fn refuse(&mut self, address: &Address, because: impl Into<String>, help: &str) {
+        // What is refused stays as it is: its dependents are planned against what it is, not against its absence.
+        let current = self.state.records.get(address).and_then(|r| r.current.as_ref());
+        if let Some(object) = current.filter(|o| o.was_ready()) {
+            self.known.entry(address.clone()).or_insert_with(|| object.outputs.clone());
+        }
         self.refusals.push(Refusal {
             address: address.clone(),
             because: because.into(),
