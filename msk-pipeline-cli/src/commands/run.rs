@@ -250,9 +250,11 @@ impl<'a> Run<'a> {
         }
         if !summary.open.is_empty() {
             let stages = summary.open.join(", ");
+            let nothing = summary.created + summary.updated + summary.deleted == 0;
+            let lead = if nothing { "Nothing was changed" } else { "The rest was carried out" };
             say(p.yellow(match summary.open.len() {
-                1 => format!("Nothing was changed: the gate of stage {stages} is open."),
-                _ => format!("Nothing was changed: the gates of stages {stages} are open."),
+                1 => format!("{lead}: the gate of stage {stages} is open."),
+                _ => format!("{lead}: the gates of stages {stages} are open."),
             }));
         }
         let parts: Vec<String> = [

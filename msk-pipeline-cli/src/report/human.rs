@@ -221,6 +221,12 @@ impl Human {
             StepOutcome::Declined => {
                 self.line(&format!("{} {address}: its stage was declined", p.yellow("- skipped")));
             }
+            StepOutcome::Open => {
+                self.line(&format!(
+                    "{} {address}: its stage waits for approval",
+                    p.yellow("- left")
+                ));
+            }
             // The end lists what goes on.
             StepOutcome::Interrupted { .. } => self.inner().interrupted = true,
         }

@@ -77,7 +77,15 @@ pub async fn plan(
     if !planner.errors.is_empty() {
         return Err(planner.errors);
     }
-    let steps = order(planner.drafts, state);
+    let (steps, stuck) = order(planner.drafts, state);
+    let stuck = stuck.into_iter().map(|Stuck { removed, user }| Refusal {
+        help: format!("apply twice: first with {removed} declared as before, then with its edit"),
+        because: format!(
+            "{user} uses it until what {user} is changed to is there, and that can only be made once it is deleted"
+        ),
+        address: removed,
+    });
+    planner.refusals.extend(stuck);
     Ok(Plan {
         format: Plan::FORMAT,
         pipeline: options.pipeline.to_owned(),
@@ -97,6 +105,12 @@ pub async fn plan(
 struct Draft {
     step: Step,
     role: Role,
+}
+
+/// A removal that would have to come both before and after its user's change.
+struct Stuck {
+    removed: Address,
+    user: Address,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,16 +176,15 @@ impl Planner<'_> {
     }
 
     async fn observe_all(&self, looks: &[Option<Look>]) -> Vec<Result<Option<Value>, CallError>> {
-        stream::iter(looks)
-            .map(|look| async {
-                match look {
-                    Some(look) => self.reader.observe(&look.kind, &look.target).await,
-                    None => Ok(None),
-                }
-            })
-            .buffered(READS)
-            .collect()
-            .await
+        let reads: Vec<_> = looks.iter().map(|look| self.observe(look.as_ref())).collect();
+        stream::iter(reads).buffered(READS).collect().await
+    }
+
+    async fn observe(&self, look: Option<&Look>) -> Result<Option<Value>, CallError> {
+        match look {
+            Some(look) => self.reader.observe(&look.kind, &look.target).await,
+            None => Ok(None),
+        }
     }
 
     fn look(&mut self, resource: &Resource) -> Option<Look> {
@@ -650,7 +663,9 @@ fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
 /// * A deletion waits for the deletions of everything that needed the object.
 /// * A deletion that makes no room (removed from the spec, or deposed) also waits until those that needed the object are converged
 ///   to something else.
-fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
+///
+/// The second value are the removals that no order satisfies: the user lets go of the object only after the object is gone.
+fn order(drafts: Vec<Draft>, state: &State) -> (Vec<Step>, Vec<Stuck>) {
     let mut converge: BTreeMap<&Address, usize> = BTreeMap::new();
     let mut deletes: BTreeMap<&Address, Vec<usize>> = BTreeMap::new();
     let mut needed_by: BTreeMap<&Address, BTreeSet<&Address>> = BTreeMap::new();
@@ -729,6 +744,7 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
     let mut ready: BTreeSet<usize> = (0..drafts.len()).filter(|&n| waits[n] == 0).collect();
     let mut sorted = Vec::with_capacity(drafts.len());
     let mut place = vec![usize::MAX; drafts.len()];
+    let mut stuck = Vec::new();
     loop {
         if ready.is_empty() {
             let closing = |soft: &[BTreeSet<usize>]| {
@@ -737,6 +753,14 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
                 edges.find(|&(n, s)| after[n].contains(&s) && waits_for(s, n, &after, &place))
             };
             let Some((n, soft)) = closing(&courtesy).or_else(|| closing(&firm)) else { break };
+            let (removal, user) = (&drafts[n], &drafts[soft]);
+            if removal.role == Role::Remove
+                && user.role == Role::Converge
+                && !user.step.calls.is_empty()
+            {
+                let (removed, user) = (removal.step.address.clone(), user.step.address.clone());
+                stuck.push(Stuck { removed, user });
+            }
             after[n].remove(&soft);
             unblocks[soft].retain(|&m| m != n);
             waits[n] -= 1;
@@ -757,7 +781,7 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
     }
     debug_assert_eq!(sorted.len(), drafts.len(), "steps wait for each other");
     let mut steps: Vec<Option<Step>> = drafts.into_iter().map(|d| Some(d.step)).collect();
-    sorted
+    let steps = sorted
         .into_iter()
         .filter_map(|n| {
             let mut step = steps[n].take()?;
@@ -765,7 +789,8 @@ fn order(drafts: Vec<Draft>, state: &State) -> Vec<Step> {
             step.after.sort_unstable();
             Some(step)
         })
-        .collect()
+        .collect();
+    (steps, stuck)
 }
 
 /// True if `step` can't be placed before `other` is, directly or not.

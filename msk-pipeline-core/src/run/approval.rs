@@ -29,7 +29,7 @@ pub enum Answer {
     Approve,
     /// Don't: this stage and everything that waits for it is skipped.
     Decline,
-    /// Not now: the run ends, holds nothing, and can be resumed.
+    /// Not now: this stage and everything that waits for it is left for a later run, which asks again; the rest goes on.
     Later,
 }
 

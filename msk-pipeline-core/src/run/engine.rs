@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::approval::{Answer, Approver, gates};
 use super::cancel::Cancel;
 use super::event::{EventSink, RunEvent, RunSummary};
-use super::executor::Executor;
+use super::executor::{Executor, Withheld};
 use super::journal::Journal;
 use super::settle::{SettleError, settle};
 use crate::address::Address;
@@ -268,7 +268,7 @@ impl Engine {
             return Ok(RunSummary::default());
         }
 
-        let (approved, declined, open) = self.ask(&plan, &state, approver, cancel).await?;
+        let (approved, withheld) = self.ask(&plan, &state, approver, cancel).await?;
         let mut entries = Vec::new();
         if state.lineage.is_empty() {
             let (lineage, pipeline) = (plan.lineage.clone(), self.pipeline.clone());
@@ -285,18 +285,15 @@ impl Engine {
             Entry::Approved { stage, plan, calls }
         }));
         journal.write(lease, entries).await?;
-        let mut summary = RunSummary { open: open.clone(), ..RunSummary::default() };
-        if open.is_empty() {
-            let executor = Executor {
-                registry: &self.registry,
-                clock,
-                events: self.events.as_ref(),
-                journal: &journal,
-                cancel,
-                plan: &plan,
-            };
-            summary = executor.execute(lease, &declined).await?;
-        }
+        let executor = Executor {
+            registry: &self.registry,
+            clock,
+            events: self.events.as_ref(),
+            journal: &journal,
+            cancel,
+            plan: &plan,
+        };
+        let summary = executor.execute(lease, &withheld).await?;
         journal.write(lease, [Entry::RunFinished { complete: summary.is_complete() }]).await?;
         lease.compact(&journal.with_state(State::clone)).await?;
         Ok(summary)
@@ -309,7 +306,7 @@ impl Engine {
         state: &State,
         approver: &dyn Approver,
         cancel: &Cancel,
-    ) -> Result<(Vec<(String, Vec<ApprovedCall>)>, Vec<String>, Vec<String>), RunError> {
+    ) -> Result<(Vec<(String, Vec<ApprovedCall>)>, Withheld), RunError> {
         let approved = |stage: &str| {
             let approved = state.run.as_ref().and_then(|run| run.approved.get(stage));
             approved.map(Vec::as_slice).unwrap_or_default()
@@ -321,7 +318,7 @@ impl Engine {
                 self.events.emit(RunEvent::Gate { stage, answer: Answer::Approve, earlier: true });
             }
         }
-        let (mut granted, mut declined, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut granted, mut withheld) = (Vec::new(), Withheld::default());
         for gate in gates {
             let answer = tokio::select! {
                 biased;
@@ -335,11 +332,11 @@ impl Engine {
                     let calls = gate.steps.iter().flat_map(Step::to_approve).collect();
                     granted.push((gate.stage, calls));
                 }
-                Answer::Decline => declined.push(gate.stage),
-                Answer::Later => open.push(gate.stage),
+                Answer::Decline => withheld.declined.push(gate.stage),
+                Answer::Later => withheld.open.push(gate.stage),
             }
         }
-        Ok((granted, declined, open))
+        Ok((granted, withheld))
     }
 
     async fn make_plan(

@@ -130,13 +130,15 @@ pub enum StepOutcome {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         help: String,
     },
-    /// Not tried, because another step failed or was declined.
+    /// Not tried, because another step failed, or its stage was declined or is open.
     Skipped {
         /// Because of which resource.
         because_of: Address,
     },
     /// Not tried, because its stage's gate was declined.
     Declined,
+    /// Not tried, because its stage's gate is still open.
+    Open,
     /// Left, because the run was asked to stop.
     Interrupted {
         /// What is still going on in the cloud, if anything.
@@ -156,7 +158,7 @@ pub struct RunSummary {
     pub deleted: usize,
     /// Steps that failed.
     pub failed: Vec<Address>,
-    /// Steps that were skipped because of a failure or a declined gate.
+    /// Steps that were skipped because of a failure, or of a gate that was declined or is open.
     pub skipped: Vec<Address>,
     /// Stages whose gate was declined.
     pub declined: Vec<String>,

@@ -40,6 +40,26 @@ pub(super) struct Executor<'a> {
     pub(super) plan: &'a Plan,
 }
 
+/// The stages whose steps are not carried out, by what was said at their gates.
+#[derive(Clone, Default)]
+pub(super) struct Withheld {
+    pub(super) declined: Vec<String>,
+    pub(super) open: Vec<String>,
+}
+
+impl Withheld {
+    /// How a step of one of these stages ends.
+    fn outcome(&self, step: &Step) -> Option<StepOutcome> {
+        if !step.changes() {
+            None
+        } else if self.declined.contains(&step.stage) {
+            Some(StepOutcome::Declined)
+        } else {
+            self.open.contains(&step.stage).then_some(StepOutcome::Open)
+        }
+    }
+}
+
 /// Why a step can't go on.
 enum Halt {
     Outcome(StepOutcome),
@@ -65,14 +85,14 @@ enum Progress {
 }
 
 impl Executor<'_> {
-    /// Runs every step that can run. Steps of declined stages, and what waits for them, are skipped.
+    /// Runs every step that can run. Steps of stages that were declined or left open, and what waits for them, are skipped.
     ///
     /// # Errors
     /// The store failed: nothing was begun after that; requests already sent were awaited.
     pub(super) async fn execute(
         &self,
         lease: &mut dyn Lease,
-        declined: &[String],
+        withheld: &Withheld,
     ) -> Result<RunSummary, StoreError> {
         let steps = &self.plan.steps;
         let started = self.clock.wall();
@@ -82,16 +102,17 @@ impl Executor<'_> {
             waits[n] = step.after.len();
             step.after.iter().for_each(|&before| unblocks[before].push(n));
         }
-        let mut summary = RunSummary { declined: declined.to_vec(), ..RunSummary::default() };
+        let Withheld { declined, open } = withheld.clone();
+        let mut summary = RunSummary { declined, open, ..RunSummary::default() };
         let mut over: Vec<bool> = vec![false; steps.len()];
         let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|&n| waits[n] == 0).collect();
-        // What is declined itself is told so, also where it waits for something else that is.
-        let refused = |s: &Step| s.changes() && declined.contains(&s.stage);
-        let refused: Vec<usize> = (0..steps.len()).filter(|&n| refused(&steps[n])).collect();
-        for &n in &refused {
-            self.finish(n, StepOutcome::Declined, Duration::ZERO, &mut over, &mut summary);
+        // What is withheld itself is told so, also where it waits for something else that is.
+        let refused = |n: usize| Some((n, withheld.outcome(&steps[n])?));
+        let refused: Vec<_> = (0..steps.len()).filter_map(refused).collect();
+        for (n, outcome) in &refused {
+            self.finish(*n, outcome.clone(), Duration::ZERO, &mut over, &mut summary);
         }
-        for &n in &refused {
+        for (n, _) in refused {
             self.skip_after(n, &unblocks, &mut over, &mut summary);
         }
         self.spare(&unblocks, &mut over, &mut summary);
@@ -201,7 +222,7 @@ impl Executor<'_> {
             (StepOutcome::Failed { .. }, _) => summary.failed.push(address.clone()),
             (StepOutcome::Skipped { .. }, _) => summary.skipped.push(address.clone()),
             (StepOutcome::Done { .. }, Action::NoOp | Action::Record)
-            | (StepOutcome::Declined, _) => {}
+            | (StepOutcome::Declined | StepOutcome::Open, _) => {}
             (StepOutcome::Interrupted { going_on }, _) => {
                 summary.interrupted.push((address.clone(), going_on.clone()));
             }

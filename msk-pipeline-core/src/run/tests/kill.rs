@@ -245,6 +245,31 @@ fn replacements_in_both_orders_do_not_wait_for_each_other() {
     assert_eq!(outside.cloud.all(outside.now()).len(), 3, "net, config and the foreign one");
 }
 
+/// The user lets go of what is removed only when its new home is there, whose predecessor what is removed still needs.
+#[test]
+fn what_no_order_satisfies_is_refused_and_takes_two_applies() {
+    let mut config = blob("config", "base", "one");
+    config.needs = vec!["net".into()];
+    let user = |change: &dyn Fn(&mut crate::testkit::ToyProps)| toy("user", "apps", change);
+    let net = |shape: &str| toy("net", "base", |p| p.shape = shape.into());
+    let one = vec![net("round"), config.clone(), user(&|p| p.blobs = vec![id_of("config")])];
+    let moved = user(&|p| p.size = Input::output("net", "size"));
+    let two = vec![net("square"), moved.clone()];
+    let outside = world(Names::Unique, &[(Verb::Apply, one)]);
+    let before = outside.cloud.requests();
+    match outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &two).unwrap() {
+        Err(RunError::Refused(refusals)) => {
+            assert_eq!(refusals.len(), 1);
+            assert_eq!(refusals[0].address.as_str(), "config");
+            assert!(refusals[0].because.contains("user uses it"), "{refusals:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(outside.cloud.requests(), before, "nothing was changed");
+    complete(&outside, Verb::Apply, &[net("square"), config, moved]);
+    complete(&outside, Verb::Apply, &two);
+}
+
 /// Killed while a replacement deletes, with reads that don't show it yet; then the edit is undone.
 #[test]
 fn what_is_on_its_way_does_not_pass_for_what_is_wanted() {

@@ -243,6 +243,17 @@ async fn dependencies_are_made_first_and_deleted_last() {
     assert_eq!((calls[0].as_str(), calls[3].as_str()), ("Delete d", "Delete a"));
 }
 
+/// A run can be spawned on a runtime with several threads.
+#[test]
+fn runs_and_plans_are_send() {
+    fn sent<T: Send>(_: T) {}
+    let bench = Bench::new();
+    let (engine, graph, never) = (bench.engine(), bench.graph(&diamond()), Cancel::never());
+    sent(engine.plan(&graph, Verb::Apply, &[]));
+    sent(engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &never));
+    sent(engine.destroy(&graph, ApplyOptions::default(), &AutoApprove, &never));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_destroy_of_one_stage_takes_what_depends_on_it_along() {
     let bench = Bench::new();
@@ -278,14 +289,30 @@ async fn a_gate_left_open_is_the_only_one_asked_next_time() {
     let later = gates(&[("one", Answer::Approve), ("two", Answer::Later)]);
     let summary = bench.apply_with(&diamond(), ApplyOptions::default(), &later).await.unwrap();
     assert_eq!(summary.open, ["two"]);
-    assert_eq!(bench.calls(), [""; 0], "nothing is sent before every gate is answered");
+    assert_eq!(bench.calls(), ["Create a", "Create b"], "what was approved goes on");
+    assert_eq!(bench.outcome("c"), StepOutcome::Open);
     let holder = Holder { who: "x".into(), why: "y".into(), since: crate::Timestamp(0) };
     drop(bench.store.lease(holder).await.expect("no lease is held"));
 
     let rest = gates(&[("two", Answer::Approve)]);
     let summary = bench.apply_with(&diamond(), ApplyOptions::default(), &rest).await.unwrap();
     assert!(summary.is_complete());
-    assert_eq!(bench.calls().len(), 4);
+    assert_eq!(bench.calls(), ["Create c", "Create d"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_open_gate_is_left_for_later() {
+    let bench = Bench::new();
+    let mut resources = diamond();
+    resources.push(node("e", "three", &["d"]));
+    let approver =
+        gates(&[("one", Answer::Approve), ("two", Answer::Later), ("three", Answer::Approve)]);
+    let summary = bench.apply_with(&resources, ApplyOptions::default(), &approver).await.unwrap();
+    assert_eq!(bench.outcome("e"), StepOutcome::Skipped { because_of: "d".into() });
+    assert!(!summary.is_complete());
+    let rest = gates(&[("two", Answer::Approve)]);
+    let summary = bench.apply_with(&resources, ApplyOptions::default(), &rest).await.unwrap();
+    assert!(summary.is_complete(), "the approval of stage three still holds: {summary:?}");
 }
 
 #[tokio::test(start_paused = true)]

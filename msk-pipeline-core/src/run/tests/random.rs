@@ -10,8 +10,8 @@ use super::support::{Outside, Points, Wrap, blob, id_of, toy};
 use crate::address::Address;
 use crate::graph::{Resource, dependencies};
 use crate::kind::{Class, Input};
-use crate::plan::{Action, Verb};
-use crate::run::{RunEvent, RunSummary};
+use crate::plan::{Action, Refusal, Verb};
+use crate::run::{RunError, RunEvent, RunSummary};
 use crate::testkit::Dial;
 
 /// One resource by numbers; which earlier ones it refers to is taken modulo their count.
@@ -136,6 +136,29 @@ fn until_complete(
     Err(TestCaseError::fail(format!("never complete: {summary:?} {causes:#?}")))
 }
 
+/// True if the plan of this edit has refusals.
+fn is_refused(from: &[Resource], to: &[Resource]) -> bool {
+    let outside = Outside::new();
+    let run = |version| outside.run(&Points::default(), Wrap::Sound, Verb::Apply, version).unwrap();
+    run(from).unwrap();
+    matches!(run(to), Err(RunError::Refused(_)))
+}
+
+/// What was refused as it was before, with all that it needs, and the rest edited.
+fn first_half(from: &[Resource], to: &[Resource], refusals: &[Refusal]) -> Vec<Resource> {
+    let mut half = to.to_vec();
+    half.retain(|r| refusals.iter().all(|refusal| refusal.address != r.address));
+    let mut kept: Vec<Address> = refusals.iter().map(|r| r.address.clone()).collect();
+    while let Some(next) = kept.pop() {
+        let before = from.iter().find(|r| r.address == next);
+        if let Some(before) = before.filter(|_| half.iter().all(|r| r.address != next)) {
+            kept.extend(dependencies(before));
+            half.push(before.clone());
+        }
+    }
+    half
+}
+
 /// Dependents are gone before the first call of what they needed.
 fn reverse_topological(
     events: &[RunEvent],
@@ -157,19 +180,19 @@ fn reverse_topological(
     Ok(())
 }
 
-proptest! {
-    // One seed, so that a gate does not fail by chance; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further. Known to be found then: an
-    // edit that removes an object, gives its user another parent, and replaces that parent, which the removed object needed, too. No
-    // order of calls satisfies it: the run ends with the cloud's refusal, and two applies (first without the removal) get there.
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
-        rng_seed: match std::env::var("PROPTEST_RNG_SEED").ok().and_then(|n| n.parse().ok()) {
-            Some(seed) => RngSeed::Fixed(seed),
-            None => RngSeed::Fixed(20_261_122),
-        },
+fn config(cases: u32) -> ProptestConfig {
+    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    ProptestConfig {
+        cases: number("PROPTEST_CASES").map_or(cases, |n| n as u32),
+        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(20_261_122)),
         failure_persistence: None,
         ..ProptestConfig::default()
-    })]
+    }
+}
+
+proptest! {
+    // One seed, so that a gate does not fail by chance; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` look further.
+    #![proptest_config(config(48))]
     #[test]
     fn whatever_happens_the_end_is_what_was_declared(
         one in proptest::collection::vec(node(), 6),
@@ -188,6 +211,8 @@ proptest! {
             outside.run(&Points::kill_at(fatal), Wrap::Sound, verb, resources);
         };
         let (first, second) = (resources(&one, &one), resources(&two, &one));
+        // Edits that take two applies: see `an_edit_takes_one_apply_or_is_refused_and_takes_two`.
+        prop_assume!(!is_refused(&first, &second) && !is_refused(&second, &first));
         for (version, faults, fatal) in [(&first, &faults.0, kills.0), (&second, &faults.1, kills.1)] {
             dial(&outside, faults);
             kill(fatal, Verb::Apply, version);
@@ -213,5 +238,28 @@ proptest! {
         reverse_topological(&outside.events.lock().unwrap(), &needs.collect())?;
         prop_assert!(outside.unannounced.lock().unwrap().is_empty());
         prop_assert_eq!(outside.cloud.doubles(), 0);
+    }
+
+    #[test]
+    fn an_edit_takes_one_apply_or_is_refused_and_takes_two(
+        one in proptest::collection::vec(node(), 5),
+        two in proptest::collection::vec(node(), 5),
+        shared in prop::bool::ANY,
+    ) {
+        let outside = Outside::new();
+        if shared {
+            outside.cloud.allow_same_names();
+        }
+        let (first, second) = (resources(&one, &one), resources(&two, &one));
+        prop_assert!(run(&outside, Verb::Apply, &first)?.is_complete());
+        let once = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &second).unwrap();
+        if let Err(RunError::Refused(refusals)) = &once {
+            let half = first_half(&first, &second, refusals);
+            prop_assert!(run(&outside, Verb::Apply, &half)?.is_complete(), "the first half");
+            prop_assert!(run(&outside, Verb::Apply, &second)?.is_complete(), "the second half");
+        } else {
+            prop_assert!(once.map_err(|e| TestCaseError::fail(e.to_string()))?.is_complete());
+        }
+        prop_assert_eq!(run(&outside, Verb::Apply, &second)?, RunSummary::default(), "again");
     }
 }
