@@ -625,6 +625,7 @@ fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation:
         outputs: Value::Null,
         deps: dependencies(resource).into_iter().collect(),
         pending: None,
+        origin: None,
     }
 }
 

@@ -28,6 +28,9 @@ use crate::state::{Entry, Lease, Outcome, StoreError};
 
 /// Requests under way at once. AWS throttles control planes at a few requests a second; waiting takes no place.
 const REQUESTS: usize = 8;
+/// A *begin* that is older than this when the request can be sent is written anew: the next run looks for the effect of a request for
+/// as long as an object may be invisible, counted from its *begin*.
+const STALE: Duration = Duration::from_secs(5);
 /// How long a request already sent may take once the run was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -432,16 +435,18 @@ impl Walk<'_> {
             (was, object.and_then(crate::state::Object::pursuit))
         });
         let props = self.want.clone().unwrap_or_else(|| self.step.props.clone());
-        // What a deletion does is decided by the props in the plan: a destroy takes them from the present spec.
-        let was = match (&self.want, was) {
-            (None, was) => Some((props.clone(), was.map_or(Value::Null, |(_, outputs)| outputs))),
-            // A selection that the plan made is kept: it is the one that was shown.
-            (Some(_), None) if !self.step.outputs.is_null() => {
-                Some((props.clone(), self.step.outputs.clone()))
-            }
-            (Some(_), was) => was,
+        // A selection that the plan made is kept: it is the one that was shown.
+        let selected = || {
+            let outputs = Some(&self.step.outputs).filter(|o| !o.is_null() && self.want.is_some());
+            outputs.map(|outputs| (props.clone(), outputs.clone()))
         };
-        let target = ErasedTarget { props, was: was.clone(), pursuit: pursuit.clone() };
+        // What a deletion does is decided by the props in the plan: a destroy takes them from the present spec.
+        let was = match &self.want {
+            None => was.map(|(_, outputs)| (props.clone(), outputs)),
+            Some(_) => was.or_else(selected),
+        };
+        let target =
+            ErasedTarget { props: props.clone(), was: was.clone(), pursuit: pursuit.clone() };
         let seen = {
             let reader = Reader { clock: *clock, requests: Some(self.requests) };
             match reader.observe_or(self.kind, &target, self.executor.cancel).await {
@@ -450,6 +455,8 @@ impl Walk<'_> {
                 Some(Err(error)) => return Err(failed_read(&error)),
             }
         };
+        // A kind that deletes is told the props, also of an object that was never ready.
+        let was = was.or_else(|| self.want.is_none().then(|| (props, Value::Null)));
         let case = ErasedCase {
             want: self.want.clone(),
             seen,
@@ -502,8 +509,12 @@ impl Walk<'_> {
             return self.pause(Poll::usual(Duration::from_secs(5)).next(passed)).await;
         }
         let (address, generation) = (self.step.address.clone(), self.step.generation);
+        let asked = clock.wall();
         journal.record(self.begin(&call)).await?;
         let permit = self.requests.acquire().await;
+        if clock.wall().since(asked) > STALE && !cancel.is_cancelled() {
+            journal.record(self.begin(&call)).await?;
+        }
         // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
         if cancel.is_cancelled() {
             return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));
@@ -718,7 +729,9 @@ fn help_for(class: Class) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use async_trait::async_trait;
     use serde_json::json;
@@ -729,10 +742,10 @@ mod tests {
         CallError, Case, Effect, Guard, Kind, MarkSeen, Next, Proposed, Registry, Sent, Target,
     };
     use crate::run::{ApplyOptions, AutoApprove, Cancel, Engine, NoEvents};
-    use crate::state::{MemoryStore, Pin};
+    use crate::state::{MemoryStore, Pin, StateStore as _};
     use crate::{Clock as _, RealClock, Timestamp};
 
-    use super::Arc;
+    use super::{Arc, STALE};
 
     /// A heap of things of which one request takes one away.
     struct Heap(Mutex<u32>);
@@ -798,5 +811,85 @@ mod tests {
         let taken = engine.destroy(&graph, options, &AutoApprove, &never).await.unwrap();
         assert!(taken.is_complete(), "{taken:?}");
         assert_eq!(clock.wall(), Timestamp(0), "nothing was waited for");
+    }
+
+    /// A thing whose create takes four seconds to be answered; it notes how old its *begin* was when the request was sent.
+    struct Slow {
+        clock: Arc<RealClock>,
+        store: Arc<MemoryStore>,
+        made: Mutex<BTreeMap<String, Duration>>,
+    }
+
+    #[async_trait]
+    impl Kind for Slow {
+        const TYPE: &'static str = "slow";
+        type Props = String;
+        type Seen = String;
+        type Outputs = String;
+        type Call = String;
+
+        fn name(props: &String) -> String {
+            props.clone()
+        }
+        async fn observe(&self, target: &Target<Self>) -> Result<Option<String>, CallError> {
+            let made = self.made.lock().unwrap().contains_key(&target.props);
+            Ok(made.then(|| target.props.clone()))
+        }
+        fn mark(_: &String) -> MarkSeen {
+            MarkSeen::ByParent
+        }
+        fn calls(&self, case: &Case<Self>) -> Next<String, String> {
+            match (&case.want, &case.seen) {
+                (_, Some(seen)) => Next::Converged(seen.clone()),
+                (Some(want), None) => {
+                    Next::Calls(vec![Proposed::new("make", Effect::Create, want.clone())])
+                }
+                (None, None) => Next::Gone,
+            }
+        }
+        async fn perform(&self, call: &String, _: &Guard) -> Result<Sent, CallError> {
+            let state = self.store.load().await.unwrap().fold().unwrap();
+            let begun = state.pending().find(|(_, o, _)| o.name == *call).unwrap().2.begun;
+            self.made.lock().unwrap().insert(call.clone(), self.clock.wall().since(begun));
+            self.clock.sleep(Duration::from_secs(4)).await;
+            Ok(Sent::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_had_to_wait_is_begun_anew() {
+        let clock = Arc::new(RealClock::starting_at(Timestamp(0)));
+        let store = Arc::new(MemoryStore::new());
+        let slow = Arc::new(Slow {
+            clock: clock.clone(),
+            store: store.clone(),
+            made: Mutex::new(BTreeMap::new()),
+        });
+        let registry = Registry::default().with_erased(slow.clone());
+        let resource = |n: usize| Resource {
+            address: format!("slow{n}").as_str().into(),
+            kind: "slow".into(),
+            stage: "all".into(),
+            props: json!(format!("slow{n}")),
+            needs: Vec::new(),
+        };
+        let graph = Graph::build((0..40).map(resource).collect(), &registry).unwrap();
+        let engine = Engine {
+            registry,
+            store,
+            clock: clock.clone(),
+            entropy: Arc::new(Entropy::seeded(1)),
+            events: Arc::new(NoEvents),
+            pipeline: "p".into(),
+            pin: Pin::default(),
+            who: "test".into(),
+        };
+        let (options, never) = (ApplyOptions::default(), Cancel::never());
+        let made = engine.apply(&graph, options, &AutoApprove, &never).await.unwrap();
+        assert_eq!(made.created, 40);
+        assert!(clock.wall() >= Timestamp(20_000), "forty at eight a time, four seconds each");
+        let made = slow.made.lock().unwrap();
+        let oldest = made.values().max().unwrap();
+        assert!(*oldest <= STALE, "the oldest begin was {oldest:?} old");
     }
 }

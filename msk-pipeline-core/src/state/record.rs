@@ -132,6 +132,10 @@ pub struct Object {
     /// The newest call, while its effect is unconfirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The accepted create of an object that was never ready and that a later call was begun for: without it, nothing would say
+    /// that an object without a mark is ours once that call is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Box<Pending>>,
 }
 
 impl Object {
@@ -146,9 +150,11 @@ impl Object {
         self.pending.as_ref().is_some_and(deletes)
     }
 
-    /// The begun call as a kind sees it: none if the answer says that it had no effect, for then there is nothing to chase.
+    /// The begun call as a kind sees it: none if the answer says that it had no effect, for then there is nothing to chase but, if
+    /// the object was never ready, the create that made it.
     pub fn pursuit(&self) -> Option<Pursuit<Value>> {
-        let p = self.pending.as_ref().filter(|p| p.may_have_taken_effect())?;
+        let newest = self.pending.as_ref().filter(|p| p.may_have_taken_effect());
+        let p = newest.or(self.origin.as_deref())?;
         Some(Pursuit {
             call: p.call.clone(),
             op: p.op.clone(),
@@ -278,7 +284,10 @@ impl State {
                     error: None,
                 };
                 if let Some(object) = record.object_mut(*generation) {
-                    object.pending = Some(pending);
+                    let accepted = |p: &Pending| p.effect == Effect::Create && p.sent.is_some();
+                    if let Some(made) = object.pending.replace(pending).filter(accepted) {
+                        object.origin = Some(Box::new(made));
+                    }
                     if *effect != Effect::Delete && !object.was_ready() {
                         object.props = props.clone();
                         object.deps.clone_from(deps);
@@ -294,6 +303,7 @@ impl State {
                         outputs: Value::Null,
                         deps: deps.clone(),
                         pending: Some(pending),
+                        origin: None,
                     };
                     // An object of ours that state did not know, in the way of what is wanted, has no place of its own.
                     match &mut record.current {
@@ -344,6 +354,7 @@ impl State {
                     outputs: outputs.clone(),
                     deps: deps.clone(),
                     pending: None,
+                    origin: None,
                 };
                 if let Some(object) = record.object_mut(*generation) {
                     *object = ready;

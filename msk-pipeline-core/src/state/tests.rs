@@ -200,6 +200,29 @@ fn a_refused_call_is_not_chased() {
     }
 }
 
+/// The create was accepted, and the call after it was refused: the object, which may carry no mark, is still known to be ours.
+#[test]
+fn an_accepted_create_is_remembered_until_the_object_is_ready() {
+    let pursued = |rest: &[Entry]| {
+        let made = [
+            opened(),
+            started(),
+            begin(1, Effect::Create),
+            end(1, Outcome::Accepted(Sent::default())),
+            begin(1, Effect::Update),
+        ];
+        let state = fold(&[&made, rest].concat()).unwrap();
+        state.records["a"].current.as_ref().unwrap().pursuit().map(|p| p.effect)
+    };
+    assert_eq!(pursued(&[]), Some(Effect::Update), "the newest that may have taken effect");
+    let refused = [end(1, refused(Class::Denied))];
+    assert_eq!(pursued(&refused), Some(Effect::Create));
+    let settled =
+        Entry::Settled { address: "a".into(), generation: 1, found: "it was refused".into() };
+    assert_eq!(pursued(&[refused[0].clone(), settled]), Some(Effect::Create));
+    assert_eq!(pursued(&[ready(1)]), None);
+}
+
 fn holder(who: &str) -> Holder {
     Holder { who: who.into(), why: "apply".into(), since: Timestamp(0) }
 }
