@@ -662,6 +662,8 @@ fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
 ///
 /// * A step towards what is wanted waits for those of its dependencies, and for the deletion that makes room for it.
 /// * A deletion waits for the deletions of everything that needed the object.
+/// * A deletion that makes room also waits until everything that its successor needs is there, or the gap between the two would be
+///   longer than it has to be, and last for good where that fails.
 /// * A deletion that makes no room (removed from the spec, or deposed) also waits until those that needed the object are converged
 ///   to something else.
 ///
@@ -688,7 +690,9 @@ fn order(drafts: Vec<Draft>, state: &State) -> (Vec<Step>, Vec<Stuck>) {
         }
     }
     let mut after: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
-    // Waits that only keep an object alive while others still use it; given up, these before those, where they close a circle.
+    // Waits that only keep an object alive for longer; given up, the first of these first, where they close a circle: until its
+    // successor can be made at once, while others still use it, until those that used it are gone.
+    let mut patience: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
     let mut courtesy: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
     let mut firm: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); drafts.len()];
     for (n, draft) in drafts.iter().enumerate() {
@@ -720,8 +724,12 @@ fn order(drafts: Vec<Draft>, state: &State) -> (Vec<Step>, Vec<Stuck>) {
                         waits.insert(d);
                     }
                 }
+                let heir = converge.get(address);
                 if draft.role == Role::Remove {
-                    after[n].extend(converge.get(address));
+                    after[n].extend(heir);
+                } else {
+                    let needed = heir.into_iter().flat_map(|&h| &drafts[h].step.deps);
+                    patience[n].extend(needed.filter_map(|dep| converge.get(dep)));
                 }
             }
         }
@@ -729,8 +737,10 @@ fn order(drafts: Vec<Draft>, state: &State) -> (Vec<Step>, Vec<Stuck>) {
     drop((converge, deletes, needed_by));
 
     // Sort, smallest index first.
-    for (hard, soft) in after.iter_mut().zip(courtesy.iter().zip(&firm)) {
-        hard.extend(soft.0.iter().chain(soft.1).copied());
+    for soft in [&patience, &courtesy, &firm] {
+        for (hard, soft) in after.iter_mut().zip(soft) {
+            hard.extend(soft);
+        }
     }
     for (n, before) in after.iter_mut().enumerate() {
         before.remove(&n);
@@ -753,7 +763,8 @@ fn order(drafts: Vec<Draft>, state: &State) -> (Vec<Step>, Vec<Stuck>) {
                 let mut edges = open.flat_map(|n| soft[n].iter().map(move |&s| (n, s)));
                 edges.find(|&(n, s)| after[n].contains(&s) && waits_for(s, n, &after, &place))
             };
-            let Some((n, soft)) = closing(&courtesy).or_else(|| closing(&firm)) else { break };
+            let given_up = closing(&patience).or_else(|| closing(&courtesy));
+            let Some((n, soft)) = given_up.or_else(|| closing(&firm)) else { break };
             let (removal, user) = (&drafts[n], &drafts[soft]);
             if removal.role == Role::Remove
                 && user.role == Role::Converge

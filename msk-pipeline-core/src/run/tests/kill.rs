@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::support::{Outside, Points, Wrap, blob, id_of, toy};
 use crate::graph::Resource;
-use crate::kind::Input;
+use crate::kind::{Class, Input};
 use crate::plan::Verb;
 use crate::run::RunError;
 use crate::testkit::Dial;
@@ -268,6 +268,26 @@ fn what_no_order_satisfies_is_refused_and_takes_two_applies() {
     assert_eq!(outside.cloud.requests(), before, "nothing was changed");
     complete(&outside, Verb::Apply, &[net("square"), config, moved]);
     complete(&outside, Verb::Apply, &two);
+}
+
+/// What has to make room stays while what its successor needs can't be made.
+#[test]
+fn nothing_makes_room_for_what_cannot_be_made_yet() {
+    let late = |change: &dyn Fn(&mut crate::testkit::ToyProps)| toy("late", "apps", change);
+    let outside = world(Names::Unique, &[(Verb::Apply, vec![late(&|_| ())])]);
+    let edited = late(&|p| {
+        p.shape = "square".into();
+        p.size = Input::output("volume", "size");
+    });
+    let two = [toy("volume", "base", |_| ()), edited];
+    outside.cloud.dial("toy:Create", "volume", Dial::Refuse(Class::Denied));
+    let summary = outside.run(&Points::default(), Wrap::Sound, Verb::Apply, &two);
+    let summary = summary.unwrap().unwrap();
+    assert_eq!(summary.failed, ["volume".into()]);
+    assert_eq!(summary.deleted, 0);
+    assert!(outside.cloud.truth("late", outside.now()).is_some());
+    complete(&outside, Verb::Apply, &two);
+    assert_eq!(outside.cloud.creates("late"), 2);
 }
 
 /// Killed while a replacement deletes, with reads that don't show it yet; then the edit is undone.
