@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::contract::Proposed;
 use crate::address::Address;
 
 const REF: &str = "$ref";
@@ -140,8 +141,8 @@ pub(crate) fn resolve(value: &Value, known: &BTreeMap<Address, Value>) -> Value 
 
 /// True if the arguments `now` are those that were `planned`; a reference in the plan may have become any value.
 ///
-/// For a step of the plan itself, whose references the engine resolves. Across plans use [`holds_given`].
-pub(crate) fn holds(planned: &Value, now: &Value) -> bool {
+/// For a step of the plan itself, whose references the engine resolves.
+fn holds(planned: &Value, now: &Value) -> bool {
     matches(planned, now, &|_, _| true)
 }
 
@@ -156,6 +157,22 @@ pub(crate) fn holds_given(
         let output = outputs.get(&reference.address).and_then(|o| o.get(&reference.output));
         *now == reference.to_value() || output == Some(now)
     })
+}
+
+impl Proposed<Value> {
+    /// True if sending `now` is what this listed: the same operation with the same arguments, and no graver for data.
+    pub(crate) fn lists(&self, now: &Self) -> bool {
+        self.is_like(now) && holds(&self.call, &now.call)
+    }
+
+    /// The same across plans, where a reference stands for the output that it has by now.
+    pub(crate) fn lists_given(&self, now: &Self, outputs: &BTreeMap<Address, Value>) -> bool {
+        self.is_like(now) && holds_given(&self.call, &now.call, outputs)
+    }
+
+    fn is_like(&self, now: &Self) -> bool {
+        self.op == now.op && self.effect == now.effect && self.data.verdict >= now.data.verdict
+    }
 }
 
 fn matches(planned: &Value, now: &Value, stands_for: &dyn Fn(&Ref, &Value) -> bool) -> bool {

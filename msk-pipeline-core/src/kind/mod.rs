@@ -13,7 +13,7 @@ pub use contract::{
 };
 pub use error::{CallError, Class};
 pub use input::{Input, Ref};
-pub(crate) use input::{holds, holds_given, references, resolve};
+pub(crate) use input::{holds_given, references, resolve};
 #[cfg(any(test, feature = "testkit"))]
 pub use registry::MockErasedKind;
 pub use registry::{ErasedCase, ErasedKind, ErasedNext, ErasedProposed, ErasedTarget, Registry};

@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
-use crate::kind::{DataEffect, ErasedProposed, Registry, holds_given};
+use crate::kind::{DataEffect, ErasedProposed, Registry};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
@@ -415,13 +415,8 @@ fn reconcile(
     }
     for step in &fresh.steps {
         for call in &step.calls {
-            let listed = listed.get(&step.address).into_iter().flatten().any(|planned| {
-                planned.op == call.op
-                    && planned.effect == call.effect
-                    && planned.data.verdict >= call.data.verdict
-                    && holds_given(&planned.call, &call.call, outputs)
-            });
-            if !listed {
+            let mut listed = listed.get(&step.address).into_iter().flatten();
+            if !listed.any(|planned| planned.lists_given(call, outputs)) {
                 return Err(RunError::StalePlan(format!(
                     "{} now needs {}, which it does not list",
                     step.address, call.op

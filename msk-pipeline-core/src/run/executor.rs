@@ -21,7 +21,7 @@ use crate::address::Address;
 use crate::clock::{Clock, Timestamp};
 use crate::kind::{
     CallError, Class, Condition, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
-    ErasedTarget, Mark, Next, Poll, Registry, holds, references, resolve,
+    ErasedTarget, Mark, Next, Poll, Registry, references, resolve,
 };
 use crate::plan::{Action, Plan, Reader, Step, backoff, foreign, in_window};
 use crate::state::{Entry, Lease, Outcome, StoreError};
@@ -456,7 +456,7 @@ impl Walk<'_> {
             }
         };
         // A kind that deletes is told the props, also of an object that was never ready.
-        let was = was.or_else(|| self.want.is_none().then(|| (props, Value::Null)));
+        let was = was.or_else(|| self.want.is_none().then_some((props, Value::Null)));
         let case = ErasedCase {
             want: self.want.clone(),
             seen,
@@ -582,13 +582,7 @@ impl Walk<'_> {
 
     /// The plan is what happens: only listed calls are sent.
     fn check_listed(&self, call: &ErasedProposed) -> Result<(), Halt> {
-        let listed = self.step.calls.iter().any(|planned| {
-            planned.op == call.op
-                && planned.effect == call.effect
-                && planned.data.verdict >= call.data.verdict
-                && holds(&planned.call, &call.call)
-        });
-        if listed {
+        if self.step.calls.iter().any(|planned| planned.lists(call)) {
             return Ok(());
         }
         Err(no_longer_holds(&format!(

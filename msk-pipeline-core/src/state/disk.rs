@@ -33,11 +33,18 @@ impl RealDisk {
         if folder.is_dir() {
             return Ok(());
         }
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)
+        // Each new folder has to be in its parent durably, or the journal in it goes with it.
+        let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.is_dir()).collect();
+        for new in missing.into_iter().rev().filter(|f| !f.as_os_str().is_empty()) {
+            let mut builder = fs::DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            match builder.create(new) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => Self::sync_folder(new)?,
+            }
+        }
+        Ok(())
     }
 
     fn private(options: &mut OpenOptions) -> &mut OpenOptions {
@@ -48,7 +55,10 @@ impl RealDisk {
 
     fn sync_folder(path: &Path) -> io::Result<()> {
         match path.parent() {
-            Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+            Some(folder) if cfg!(unix) => {
+                let here = folder.as_os_str().is_empty();
+                File::open(if here { Path::new(".") } else { folder })?.sync_all()
+            }
             _ => Ok(()),
         }
     }

@@ -33,8 +33,8 @@ pub trait Lease: Send + Sync {
     /// Reads as [`StateStore::load`] does, with the certainty that nobody writes. What a killed writer left torn is cut off.
     async fn load(&mut self) -> Result<Loaded, StoreError>;
 
-    /// Makes entries durable, all or none. Until this returns, no request that they announce may be sent: if the process dies
-    /// before, the entries never were; if it dies after, the next run knows of them.
+    /// Makes entries durable. Until this returns, no request that they announce may be sent. If the process dies meanwhile, the next
+    /// run finds a prefix of them: all, none, or as many as were whole; what is torn is cut off.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the journal's head is not `expected_head`: somebody else has written.

@@ -181,9 +181,11 @@ fn reverse_topological(
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+        std::env::var(name).ok()?.parse().ok()
+    }
     ProptestConfig {
-        cases: number("PROPTEST_CASES").map_or(cases, |n| n as u32),
+        cases: number("PROPTEST_CASES").unwrap_or(cases),
         rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(20_261_122)),
         failure_persistence: None,
         ..ProptestConfig::default()
