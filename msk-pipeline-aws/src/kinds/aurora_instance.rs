@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aurora_cluster;
 use super::rds::{
-    INSTANCE_USUAL, REBOOT_USUAL, TagCall, VISIBILITY, from_rds, is_rest_of, text, to_rds, wait,
+    INSTANCE_USUAL, REBOOT_USUAL, TagCall, VISIBILITY, from_rds, is_under_way, text, to_rds, wait,
 };
 use crate::error::{absent, classify};
 use crate::session::Session;
@@ -413,7 +413,7 @@ fn update(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) -> Next<Ca
     let mut then = Vec::new();
     let (changes, fields, data) = changes(want, seen);
     let showing = case.pursuit.as_ref().is_some_and(|p| match &p.call {
-        Call::Modify { changes: whole, .. } => is_rest_of(&changes, whole),
+        Call::Modify { changes: whole, .. } => is_under_way(&changes, whole, &seen.pending),
         _ => false,
     });
     if !fields.is_empty() && !showing {

@@ -121,17 +121,19 @@ pub(super) fn text(value: Option<&str>) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// True if `rest` is what is left of `whole` after some of it took effect: some members with their values, but not all.
+/// True if `rest`, what is still to be changed, is under way by the modify `whole` that was accepted: some of it shows already, or none
+/// does and something is pending.
 ///
-/// RDS shows some settings of one modify at once (deletion protection) and others minutes later; without this, the second
-/// observation would ask for another call than the one that was accepted.
-pub(super) fn is_rest_of<T: Serialize>(rest: &T, whole: &T) -> bool {
+/// RDS shows some settings of one modify at once (deletion protection) and others minutes later, a class first among the pending
+/// values; without this, the next observation would ask for a second modify.
+pub(super) fn is_under_way<T: Serialize>(rest: &T, whole: &T, pending: &[String]) -> bool {
     let members = |t: &T| match serde_json::to_value(t) {
         Ok(Value::Object(map)) => map,
         _ => serde_json::Map::new(),
     };
     let (rest, whole) = (members(rest), members(whole));
-    rest.len() < whole.len() && rest.iter().all(|(k, v)| whole.get(k) == Some(v))
+    let some = rest.len() < whole.len() || !pending.is_empty();
+    some && rest.iter().all(|(k, v)| whole.get(k) == Some(v))
 }
 
 /// Waits for a status.
@@ -149,9 +151,11 @@ mod tests {
     #[test]
     fn the_rest_of_a_change_is_recognised() {
         let whole = json!({ "port": 3307, "retention": 7 });
-        assert!(is_rest_of(&json!({ "port": 3307 }), &whole));
-        assert!(is_rest_of(&json!({}), &whole));
-        assert!(!is_rest_of(&whole.clone(), &whole));
-        assert!(!is_rest_of(&json!({ "port": 3308 }), &whole));
+        let (none, class) = (Vec::new(), vec!["class".to_owned()]);
+        assert!(is_under_way(&json!({ "port": 3307 }), &whole, &none));
+        assert!(is_under_way(&json!({}), &whole, &none));
+        assert!(!is_under_way(&whole.clone(), &whole, &none));
+        assert!(is_under_way(&whole.clone(), &whole, &class), "nothing shows but what is pending");
+        assert!(!is_under_way(&json!({ "port": 3308 }), &whole, &class));
     }
 }

@@ -7,7 +7,7 @@ use msk_pipeline_core::kind::{
 };
 
 use super::{AuroraCluster, Call, Changes, Cluster, OnDestroy, Outputs, Props, Seen, same_version};
-use crate::kinds::rds::{CLUSTER_USUAL, TagCall, is_rest_of, wait};
+use crate::kinds::rds::{CLUSTER_USUAL, TagCall, is_under_way, wait};
 use crate::kinds::short_hash;
 use crate::tags::marked;
 
@@ -73,7 +73,7 @@ fn update(want: &Props, seen: &Cluster, case: &Case<AuroraCluster>) -> Step {
     let mut then = Vec::new();
     // A part of what an accepted modify changes may show before the rest.
     let showing = case.pursuit.as_ref().is_some_and(|p| match &p.call {
-        Call::Modify { changes: whole, .. } => is_rest_of(&changes, whole),
+        Call::Modify { changes: whole, .. } => is_under_way(&changes, whole, &seen.pending),
         _ => false,
     });
     if !fields.is_empty() && !showing {

@@ -24,7 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Input, Kind, MarkSeen,
-    Next, Proposed, Sent, Succession, Target,
+    Next, Proposed, Recorded, Sent, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -231,13 +231,22 @@ impl Kind for KafkaTopic {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
             (Some(want), None) => create(want),
-            (want, Some(Seen::Busy(state))) => Next::Wait {
-                condition: Condition::new("cluster ACTIVE", state, Duration::from_mins(20)),
-                then: match (want, &case.was) {
-                    (Some(want), None) => vec![create_call(want)],
-                    _ => Vec::new(),
-                },
-            },
+            (want, Some(Seen::Busy(state))) => {
+                let then = match (want, case.was.as_ref().and_then(as_recorded)) {
+                    (Some(want), None) => Next::Calls(vec![create_call(want)]),
+                    (Some(want), Some(topic)) => {
+                        update(want, &topic, case.was.as_ref().map(|w| &w.props))
+                    }
+                    (None, Some(topic)) => delete(&topic, holds.unwrap_or_default()),
+                    (None, None) => Next::Calls(Vec::new()),
+                };
+                let condition = Condition::new("cluster ACTIVE", state, Duration::from_mins(20));
+                match then {
+                    Next::Calls(then) => Next::Wait { condition, then },
+                    Next::Converged(_) => Next::Wait { condition, then: Vec::new() },
+                    other => other,
+                }
+            }
             (None, Some(Seen::Topic(topic))) => delete(topic, holds.unwrap_or_default()),
             (Some(want), Some(Seen::Topic(topic))) => {
                 update(want, topic, case.was.as_ref().map(|w| &w.props))
@@ -369,6 +378,21 @@ fn create_call(want: &Props) -> Proposed<Call> {
         ])
         .may_change(&["topic_arn", KafkaTopic::TOPIC_NAME])
         .usual(KafkaTopic::USUAL)
+}
+
+/// A topic that can't be asked for, as it is by what was recorded: what has to be done once it can be asked for is decided on that.
+fn as_recorded(was: &Recorded<Props, Outputs>) -> Option<Topic> {
+    let Props { cluster_arn, name, partitions, replication, configs, .. } = was.props.clone();
+    Some(Topic {
+        cluster_arn: cluster_arn.known()?.clone(),
+        name,
+        arn: was.outputs.as_ref().map(|o| o.topic_arn.clone()).unwrap_or_default(),
+        status: "ACTIVE".into(),
+        partitions,
+        replication,
+        configs,
+        ours: true,
+    })
 }
 
 fn update(want: &Props, topic: &Topic, was: Option<&Props>) -> Next<Call, Outputs> {

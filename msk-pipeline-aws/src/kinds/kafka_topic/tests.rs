@@ -1,7 +1,5 @@
 //! What `calls` says to every difference, and whose a topic is.
 
-use msk_pipeline_core::kind::Recorded;
-
 use super::*;
 use crate::kinds::testing::{mark, ops, session};
 
@@ -108,6 +106,18 @@ fn every_difference_has_its_call_and_verdict() {
         next(Some(want()), Some(Seen::Busy("UPDATING".into())), None),
         ["wait", "kafka:CreateTopic"]
     );
+    // While its cluster is busy a topic can't be asked for: what was recorded tells what will have to be done.
+    let busy = |want: Option<Props>| {
+        let was = Some(Props { holds: Holds::Data, ..self::want() });
+        next(want, Some(Seen::Busy("UPDATING".into())), was)
+    };
+    assert_eq!(busy(Some(want())), ["wait"]);
+    assert_eq!(
+        busy(Some(Props { partitions: 12, ..want() })),
+        ["wait", "kafka:UpdateTopic (ordering)"]
+    );
+    assert_eq!(busy(Some(Props { partitions: 3, ..want() })), ["replace (lost)"]);
+    assert_eq!(busy(None), ["wait", "kafka:DeleteTopic (lost)"]);
 }
 
 #[test]

@@ -1,0 +1,377 @@
+//! Every point at which a process can die, over the whole recommended pipeline: at each of them another process, which has nothing but
+//! the world and the state as they were at that moment, has to come to the end that an undisturbed run comes to.
+//!
+//! A kill *is* what the outside looks like at that moment, so the run is made once and the outside is copied at every point; `kill.rs`
+//! really drops the runtime, and both count the same points. A point is: before each changing request, after it took effect and before
+//! its reply, before each journal write, in the middle of it, after it, before each snapshot, and every wait.
+//!
+//! `MSKP_EXHAUST=all cargo test -p msk-pipeline-local -p msk-pipeline-cli --test exhaust -- --nocapture` resumes from every point; without it
+//! from a share of them, evenly spread.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Cloud, Process};
+use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
+use msk_pipeline_core::{Clock, RealClock, Timestamp};
+use msk_pipeline_emulator::services::SERVICES;
+use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
+use msk_pipeline_emulator::{Settings, World};
+use serde_json::{Value, json};
+
+const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
+
+/// The outside at one moment: all that a process which dies there leaves.
+struct Left {
+    what: &'static str,
+    world: World,
+    disk: MemoryDisk,
+    wall: Timestamp,
+}
+
+impl Left {
+    fn cloud(&self) -> Cloud {
+        let world = InProcess::new(self.world.clone());
+        // The next process starts a little later.
+        let wall = self.wall + Duration::from_secs(20);
+        Cloud { world, disk: self.disk.fork(), wall }
+    }
+}
+
+/// Copies the outside at every point, if it is told to.
+struct Points {
+    counted: AtomicUsize,
+    copies: bool,
+    left: Mutex<Vec<Left>>,
+    world: Arc<InProcess>,
+    disk: MemoryDisk,
+    clock: RealClock,
+}
+
+impl std::fmt::Debug for Points {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Points")
+    }
+}
+
+impl Points {
+    fn pass(&self, what: &'static str) {
+        self.pass_with(what, |_| ());
+    }
+
+    /// `last` is what the disk still gets.
+    fn pass_with(&self, what: &'static str, last: impl FnOnce(&MemoryDisk)) {
+        self.counted.fetch_add(1, Ordering::Relaxed);
+        if !self.copies {
+            return;
+        }
+        let disk = self.disk.fork();
+        last(&disk);
+        let left = Left { what, world: self.world.snapshot(), disk, wall: self.clock.wall() };
+        self.left.lock().unwrap().push(left);
+    }
+}
+
+#[derive(Clone)]
+struct WatchedDisk {
+    inner: MemoryDisk,
+    points: Arc<Points>,
+}
+
+#[async_trait]
+impl Disk for WatchedDisk {
+    async fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+        self.inner.read(path).await
+    }
+
+    async fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass("before an append");
+        let torn = bytes.len() * 2 / 3;
+        self.points.pass_with("a torn append", |disk| disk.append_torn(path, bytes, torn));
+        self.inner.append(path, bytes).await?;
+        self.points.pass("after an append");
+        Ok(())
+    }
+
+    async fn truncate(&self, path: &Path, len: u64) -> std::io::Result<()> {
+        self.inner.truncate(path, len).await
+    }
+
+    async fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass("before a snapshot");
+        self.inner.replace(path, bytes).await
+    }
+
+    async fn lock(&self, path: &Path) -> std::io::Result<Option<Box<dyn Send + Sync>>> {
+        self.inner.lock(path).await
+    }
+}
+
+#[derive(Debug)]
+struct WatchedClock(Arc<Points>);
+
+#[async_trait]
+impl Clock for WatchedClock {
+    fn wall(&self) -> Timestamp {
+        self.0.clock.wall()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.0.pass("a wait");
+        self.0.clock.sleep(duration).await;
+    }
+
+    async fn grace(&self, duration: Duration) {
+        self.0.clock.grace(duration).await;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Verb {
+    Apply,
+    Destroy,
+}
+
+/// One process that is not disturbed; what it left at each point, if that is asked for.
+fn run(
+    cloud: &mut Cloud,
+    verb: Verb,
+    toml: &str,
+    copies: bool,
+) -> Result<(usize, Vec<Left>), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let points = Arc::new(Points {
+            counted: AtomicUsize::new(0),
+            copies,
+            left: Mutex::default(),
+            world: cloud.world.clone(),
+            disk: cloud.disk.clone(),
+            clock: RealClock::starting_at(cloud.wall),
+        });
+        let watch = Arc::clone(&points);
+        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+            match moment {
+                Moment::Before if call.changing => watch.pass("before a request"),
+                Moment::Committed if call.changing => watch.pass("before a reply"),
+                _ => {}
+            }
+            Next::Go
+        }));
+        let disk = WatchedDisk { inner: cloud.disk.clone(), points: Arc::clone(&points) };
+        let store = Arc::new(FileStore::on(disk, "state"));
+        let clock = Arc::new(WatchedClock(Arc::clone(&points)));
+        let process = Process::new(cloud, store, clock, 7).of(toml);
+        let result = match verb {
+            Verb::Apply => process.apply(toml).await,
+            Verb::Destroy => process.destroy(toml).await,
+        };
+        cloud.world.unobserve();
+        cloud.wall = points.clock.wall() + Duration::from_secs(20);
+        match result {
+            Ok(summary) if summary.is_complete() => {}
+            Ok(summary) => return Err(format!("{summary:?} {:#?}", process.failures())),
+            Err(error) => return Err(error.to_string()),
+        }
+        let left = std::mem::take(&mut *points.left.lock().unwrap());
+        Ok((points.counted.load(Ordering::Relaxed), left))
+    })
+}
+
+fn state(disk: &MemoryDisk) -> State {
+    let store = FileStore::on(disk.fork(), "state");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        use msk_pipeline_core::state::StateStore as _;
+        store.load().await.unwrap().fold().unwrap()
+    })
+}
+
+fn inventory(world: &mut World, now: Timestamp) -> BTreeSet<String> {
+    let all = SERVICES.iter().flat_map(|service| {
+        let rows = (service.inventory)(world, now.0);
+        rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
+    });
+    all.collect()
+}
+
+/// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
+fn timeless(value: Value) -> Value {
+    match value {
+        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
+        Value::Array(items) => items.into_iter().map(timeless).collect(),
+        // Ids of requests, which an operation shows, and of lines in a log are made from the time.
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(key, _)| key != "request_id" && key != "events")
+            .map(|(key, value)| (key, timeless(value)))
+            .collect(),
+        plain => plain,
+    }
+}
+
+/// What exists, in the world and in state, without what may differ between two ways to the same end.
+fn canonical(cloud: &Cloud) -> Value {
+    let mut world = cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
+    // Interfaces that outlived their instance are struck out when somebody looks, not when they go.
+    let lingers = |i: &Value| i["until"].as_u64().is_none_or(|until| until > cloud.wall.0);
+    world["rds"]["interfaces"].as_array_mut().unwrap().retain(lingers);
+    // A password that was drawn and never stored leaves nothing but the count of draws.
+    world["draws"].as_object_mut().unwrap().remove("secretsmanager/random-password");
+    let records = serde_json::to_value(state(&cloud.disk).records).unwrap();
+    json!({ "world": timeless(world), "records": timeless(records) })
+}
+
+/// The first place at which two values differ.
+fn difference(found: &Value, expected: &Value, at: &str) -> Option<String> {
+    match (found, expected) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            keys.into_iter().find_map(|key| {
+                let of = |map: &serde_json::Map<String, Value>| {
+                    map.get(key).cloned().unwrap_or_default()
+                };
+                difference(&of(a), &of(b), &format!("{at}/{key}"))
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let mut pairs = a.iter().zip(b).enumerate();
+            pairs.find_map(|(n, (a, b))| difference(a, b, &format!("{at}/{n}")))
+        }
+        (a, b) => (a != b).then(|| format!("{at}: found {a} instead of {b}")),
+    }
+}
+
+/// Objects that were made since `before` and that neither state nor a begun call names: nobody would ever delete them.
+fn orphans(left: &Left, before: &BTreeSet<String>) -> Vec<String> {
+    let known = serde_json::to_string(&state(&left.disk).records).unwrap();
+    let mut world = left.world.clone();
+    let now = inventory(&mut world, left.wall);
+    let ec2 = serde_json::to_value(&world.state.ec2).unwrap();
+    let unknown = now.difference(before).filter(|row| {
+        let id = row.rsplit(' ').next().unwrap();
+        let name = ec2["groups"][id]["name"].as_str().unwrap_or(id);
+        // The managed master secret comes and goes with its cluster; a final snapshot is announced, and stays.
+        let of_cluster = ["secretsmanager secret rds!cluster-", "rds db-cluster-snapshot "];
+        !known.contains(name) && !of_cluster.iter().any(|kind| row.starts_with(kind))
+    });
+    unknown.cloned().collect()
+}
+
+/// Every how-manieth point is resumed from.
+fn stride() -> usize {
+    match std::env::var("MSKP_EXHAUST").as_deref() {
+        Ok("all") => 1,
+        _ => 11,
+    }
+}
+
+fn exhaust(title: &str, before: &[(Verb, &str)], verb: Verb, toml: &str) {
+    let mut base = Cloud::new(Settings::default());
+    for (verb, toml) in before {
+        run(&mut base, *verb, toml, false).unwrap();
+    }
+    let rows = base.world.with(|w| inventory(w, base.wall));
+    let mut undisturbed = base.fork();
+    let (counted, left) = run(&mut undisturbed, verb, toml, true).unwrap();
+    assert_eq!(left.len(), counted);
+    let expected = canonical(&undisturbed);
+    for (n, left) in left.iter().enumerate() {
+        let orphans = orphans(left, &rows);
+        assert!(orphans.is_empty(), "{title}, {n} ({}): {orphans:?}", left.what);
+    }
+
+    let end = |left: &Left| {
+        let mut cloud = left.cloud();
+        run(&mut cloud, verb, toml, false)?;
+        difference(&canonical(&cloud), &expected, "").map_or(Ok(()), Err)
+    };
+    let (next, killed, again) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let problems = Mutex::new(Vec::new());
+    let stride = stride();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let n = next.fetch_add(stride, Ordering::Relaxed);
+                    let Some(first) = left.get(n) else { break };
+                    let told = |result: Result<(), String>, what: &str| {
+                        let at =
+                            format!("{title}, killed at {n} of {counted} ({}){what}", first.what);
+                        problems.lock().unwrap().extend(result.err().map(|e| format!("{at}: {e}")));
+                    };
+                    killed.fetch_add(1, Ordering::Relaxed);
+                    told(end(first), "");
+                    // And again, at a point of the recovery itself.
+                    if n % 5 == 0 {
+                        let mut cloud = first.cloud();
+                        match run(&mut cloud, verb, toml, true) {
+                            Err(error) => told(Err(error), ""),
+                            Ok((points, second)) if points > 0 => {
+                                let second = &second[n * 7919 % points];
+                                again.fetch_add(1, Ordering::Relaxed);
+                                told(end(second), &format!(", then at {}", second.what));
+                            }
+                            Ok(_) => {}
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (killed, again) = (killed.into_inner(), again.into_inner());
+    println!("{title}: counted {counted}, killed {killed}, killed again in the recovery {again}");
+    let problems = problems.into_inner().unwrap();
+    assert!(
+        problems.is_empty(),
+        "{} problems\n{}",
+        problems.len(),
+        problems[..problems.len().min(9)].join("\n")
+    );
+    assert_eq!(killed, counted.div_ceil(stride), "{title}");
+}
+
+fn edited() -> String {
+    let edits = [
+        ("count = 3", "count = 6"),
+        ("Team = \"data\"", "Team = \"platform\""),
+        ("\"shop.customers\"]", "\"shop.customers\", \"shop.returns\"]"),
+        ("retention = \"14d\"", "retention = \"21d\""),
+        ("binlog_retention = \"7d\"", "binlog_retention = \"3d\""),
+        (
+            "readers    = { a = { class = \"db.r7g.large\" } }",
+            "readers    = { a = { class = \"db.r7g.xlarge\" }, b = { class = \"db.r7g.large\" } }",
+        ),
+    ];
+    edits.iter().fold(MYSQL_CDC.to_owned(), |toml, (from, to)| {
+        assert_eq!(toml.matches(from).count(), 1, "{from}");
+        toml.replace(from, to)
+    })
+}
+
+#[test]
+fn create_survives_a_death_at_every_point() {
+    exhaust("create", &[], Verb::Apply, MYSQL_CDC);
+}
+
+#[test]
+fn update_survives_a_death_at_every_point() {
+    exhaust("update", &[(Verb::Apply, MYSQL_CDC)], Verb::Apply, &edited());
+}
+
+#[test]
+fn destroy_survives_a_death_at_every_point() {
+    exhaust("destroy", &[(Verb::Apply, MYSQL_CDC)], Verb::Destroy, MYSQL_CDC);
+}
