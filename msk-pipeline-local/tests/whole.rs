@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use aws_sdk_kafka::primitives::Blob;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use common::{Cloud, PLUGINS, Process, operations};
+use common::{Cloud, PLUGINS, Process, assert_nothing, inventory, operations, replaced};
 use msk_pipeline_aws::Session;
 use msk_pipeline_core::kind::{
     self, CallError, Change, Condition, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard,
@@ -25,32 +25,12 @@ use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
 use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_emulator::Settings;
-use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use serde_json::{Value, json};
 
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 const SEED_PARITY: &str = include_str!("../../examples/seed-parity.toml");
-
-/// What exists, as `service kind id`.
-fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
-    let now = process.clock.wall().0;
-    cloud.world.with(|world| {
-        let all = SERVICES.iter().flat_map(|service| {
-            let rows = (service.inventory)(world, now);
-            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-        });
-        all.collect()
-    })
-}
-
-#[track_caller]
-fn assert_nothing(plan: &Plan, when: &str) {
-    assert!(plan.refusals.is_empty(), "{when}: {:?}", plan.refusals);
-    let steps: Vec<_> = plan.steps.iter().filter(|s| s.action != Action::NoOp).collect();
-    assert!(steps.is_empty(), "{when}: {steps:#?}");
-}
 
 async fn there_and_back(toml: &str, snapshots: usize) {
     let cloud = Cloud::new(Settings::default());
@@ -108,13 +88,6 @@ fn applied(toml: &'static str) -> Cloud {
         })
     });
     thread.join().unwrap()
-}
-
-fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
-    changes.iter().fold(toml.to_owned(), |toml, (from, to)| {
-        assert_eq!(toml.matches(from).count(), 1, "{from:?} is there once");
-        toml.replacen(from, to, 1)
-    })
 }
 
 /// Edits the recommended pipeline after it was applied: the plan has exactly these operations and this verdict; it applies; then there

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod watch;
+
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -11,13 +14,14 @@ use msk_pipeline_aws::kinds::registry;
 use msk_pipeline_aws::{Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
 use msk_pipeline_core::graph::Graph;
-use msk_pipeline_core::plan::{Plan, Verb};
+use msk_pipeline_core::plan::{Action, Plan, Verb};
 use msk_pipeline_core::run::{
     ApplyOptions, AutoApprove, Cancel, Engine, EventSink, RunError, RunEvent, RunSummary,
     StepOutcome,
 };
 use msk_pipeline_core::state::{FileStore, MemoryDisk, Pin, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::InProcess;
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
@@ -208,6 +212,34 @@ pub fn operations(plan: &Plan) -> Vec<String> {
         .iter()
         .flat_map(|s| s.calls.iter().map(move |c| format!("{} {}", s.address, c.op)))
         .collect()
+}
+
+/// What exists, as `service kind id`.
+pub fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
+    let now = process.clock.wall().0;
+    cloud.world.with(|world| {
+        let all = SERVICES.iter().flat_map(|service| {
+            let rows = (service.inventory)(world, now);
+            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
+        });
+        all.collect()
+    })
+}
+
+/// The plan changes nothing.
+#[track_caller]
+pub fn assert_nothing(plan: &Plan, when: &str) {
+    assert!(plan.refusals.is_empty(), "{when}: {:?}", plan.refusals);
+    let steps: Vec<_> = plan.steps.iter().filter(|s| s.action != Action::NoOp).collect();
+    assert!(steps.is_empty(), "{when}: {steps:#?}");
+}
+
+/// The document with each `from`, which it has once, replaced.
+pub fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(toml.to_owned(), |toml, (from, to)| {
+        assert_eq!(toml.matches(from).count(), 1, "{from:?} is there once");
+        toml.replacen(from, to, 1)
+    })
 }
 
 pub const PART_A: &str = r#"
