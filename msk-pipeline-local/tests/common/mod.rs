@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
@@ -25,7 +26,7 @@ use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::InProcess;
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// Everything that outlives a simulated process.
@@ -240,6 +241,31 @@ pub fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
         assert_eq!(toml.matches(from).count(), 1, "{from:?} is there once");
         toml.replacen(from, to, 1)
     })
+}
+
+/// A world in which a pipeline was applied, ten minutes later. Has a thread of its own, so that tests with a runtime can ask for it.
+pub fn applied(toml: &str) -> Cloud {
+    let run = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+            let cloud = Cloud::new(Settings::default());
+            let process = Process::simple(&cloud).of(toml);
+            let summary = process.apply(toml).await.unwrap();
+            assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+            Cloud { wall: process.clock.wall() + Duration::from_mins(10), ..cloud }
+        })
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+/// An output of the pipeline as text.
+pub async fn output(process: &Process, address: &str, name: &str) -> String {
+    let state = process.engine.state().await.unwrap();
+    let record = state.records.iter().find(|(a, _)| a.as_str() == address).expect("an address");
+    match &record.1.current.as_ref().unwrap().outputs[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 pub const PART_A: &str = r#"
