@@ -12,8 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use common::spellings;
 use common::{
     Cloud, PLUGINS, Process, applied, assert_nothing, inventory, operations, output, replaced,
 };
@@ -499,40 +498,7 @@ async fn another_create_takes_its_critical_path() {
 
 /// The values in the world's own secret store.
 fn secrets(world: &InProcess) -> Vec<String> {
-    let stored = world.with(|world| serde_json::to_value(&world.state.secretsmanager).unwrap());
-    let secrets = stored["secrets"].as_object().unwrap().values();
-    let versions = secrets.flat_map(|s| s["versions"].as_object().unwrap().values());
-    let passwords = versions.map(|version| {
-        let text = version["payload"]["Text"].as_str().expect("a text");
-        let value: Value = serde_json::from_str(text).expect("a document");
-        value["password"].as_str().expect("a password").to_owned()
-    });
-    passwords.collect()
-}
-
-/// The ways in which a value may be written.
-fn spellings(secret: &str) -> Vec<Vec<u8>> {
-    let json = serde_json::to_string(secret).unwrap();
-    let twice = serde_json::to_string(json.trim_matches('"')).unwrap();
-    let percent: String = secret
-        .bytes()
-        .map(|b| match b {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(b).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    let json = json.trim_matches('"').to_owned();
-    let twice = twice.trim_matches('"').to_owned();
-    // Base64 depends on where in the text the value begins; its middle doesn't, for each of three places.
-    let inside = (0..3).map(|skip| {
-        let text = format!("{}{secret}", "x".repeat(skip));
-        let coded = BASE64.encode(text);
-        coded[4.min(coded.len())..coded.len() - 4].to_owned()
-    });
-    let plain = [secret.to_owned(), json, twice, percent];
-    plain.into_iter().chain(inside).map(String::into_bytes).collect()
+    spellings::secrets(&world.with(|world| serde_json::to_value(&world.state).unwrap()))
 }
 
 /// Service, and all of a request that went to it.
@@ -569,10 +535,9 @@ impl Traces {
         let secrets = secrets(&self.cloud.world);
         assert!(secrets.len() >= 2, "the master's and the capture user's");
         assert!(secrets.iter().all(|s| s.len() >= 16), "recognisable");
-        let spelled: Vec<_> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
-        let has = |bytes: &[u8]| {
-            spelled.iter().any(|s| bytes.windows(s.len()).any(|window| window == s.as_slice()))
-        };
+        let spelled: Vec<_> =
+            secrets.iter().flat_map(|secret| spellings::spellings(secret)).collect();
+        let has = |bytes: &[u8]| spellings::found(&spelled, bytes);
         let mut found = BTreeSet::new();
         let files = self.cloud.disk.files();
         assert!(!files.is_empty());
