@@ -444,46 +444,62 @@ fn thread_cpu() -> Duration {
     Duration::from_nanos(nanos.unwrap_or_default())
 }
 
+/// The CPU that one create may take, the embedded AWS and the SDK with it, without optimisation.
+const CPU: Duration = Duration::from_secs(1);
+
 async fn critical_path(seeds: std::ops::Range<u64>) {
     for seed in seeds {
-        let cloud = Cloud::new(Settings { seed, variance: 0.3, ..Settings::default() });
-        let process = Process::simple(&cloud).of(MYSQL_CDC);
-        let topics: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
-        let asked = Arc::clone(&topics);
-        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
-            if moment == Moment::Committed && call.operation == "CreateTopic" {
-                let body: Value = serde_json::from_slice(&call.request.body).unwrap();
-                let name = body["topicName"].as_str().unwrap().to_owned();
-                asked.lock().unwrap().insert(name, call.now);
+        // One seed is one course of events: every run of it does the same work, and what else the machine does only adds to the time
+        // that it takes. The least of up to three runs is nearest to that work.
+        let mut least = create(seed).await;
+        for _ in 1..3 {
+            if least < CPU {
+                break;
             }
-            Next::Go
-        }));
-        let (began, cpu) = (process.clock.wall(), thread_cpu());
-        let summary = process.apply(MYSQL_CDC).await.unwrap();
-        assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
-        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
-        let lives = lives(&cloud, &topics.lock().unwrap());
-        let events = process.events.0.lock().unwrap();
-        let plan = events.iter().find_map(|event| match event {
-            RunEvent::Planned { plan } => Some(plan),
-            _ => None,
-        });
-        let (mut ends, mut known) = (Vec::new(), 0);
-        for step in &plan.unwrap().steps {
-            let begin = step.after.iter().map(|&n| ends[n]).max().unwrap_or(0);
-            let life = lives.get(&life(step));
-            known += usize::from(life.is_some());
-            ends.push(begin + life.copied().unwrap_or(0));
+            least = least.min(create(seed).await);
         }
-        assert_eq!(known, 12, "{lives:?}");
-        let critical = Duration::from_millis(ends.into_iter().max().unwrap());
-        println!("seed {seed}: {elapsed:?}, critical path {critical:?}, {cpu:?} of CPU");
-        let most = critical.mul_f64(1.02) + Duration::from_secs(5);
-        assert!(elapsed <= most, "seed {seed}: {elapsed:?} of at most {most:?}");
-        // The bound of an optimised build is one second. This is most often a build without optimisation, the embedded AWS and the SDK
-        // with it, on this thread alone.
-        assert!(cpu < Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 1 }), "{cpu:?}");
+        assert!(least < CPU, "seed {seed}: {least:?} of CPU");
+        assert!(!cfg!(target_os = "linux") || least > Duration::ZERO, "nothing was measured");
     }
+}
+
+/// Makes the recommended pipeline and compares the time that passes with its critical path. The CPU that it took.
+async fn create(seed: u64) -> Duration {
+    let cloud = Cloud::new(Settings { seed, variance: 0.3, ..Settings::default() });
+    let process = Process::simple(&cloud).of(MYSQL_CDC);
+    let topics: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+    let asked = Arc::clone(&topics);
+    cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+        if moment == Moment::Committed && call.operation == "CreateTopic" {
+            let body: Value = serde_json::from_slice(&call.request.body).unwrap();
+            let name = body["topicName"].as_str().unwrap().to_owned();
+            asked.lock().unwrap().insert(name, call.now);
+        }
+        Next::Go
+    }));
+    let (began, cpu) = (process.clock.wall(), thread_cpu());
+    let summary = process.apply(MYSQL_CDC).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
+    let lives = lives(&cloud, &topics.lock().unwrap());
+    let events = process.events.0.lock().unwrap();
+    let plan = events.iter().find_map(|event| match event {
+        RunEvent::Planned { plan } => Some(plan),
+        _ => None,
+    });
+    let (mut ends, mut known) = (Vec::new(), 0);
+    for step in &plan.unwrap().steps {
+        let begin = step.after.iter().map(|&n| ends[n]).max().unwrap_or(0);
+        let life = lives.get(&life(step));
+        known += usize::from(life.is_some());
+        ends.push(begin + life.copied().unwrap_or(0));
+    }
+    assert_eq!(known, 12, "{lives:?}");
+    let critical = Duration::from_millis(ends.into_iter().max().unwrap());
+    println!("seed {seed}: {elapsed:?}, critical path {critical:?}, {cpu:?} of CPU");
+    let most = critical.mul_f64(1.02) + Duration::from_secs(5);
+    assert!(elapsed <= most, "seed {seed}: {elapsed:?} of at most {most:?}");
+    cpu
 }
 
 #[tokio::test(start_paused = true)]
