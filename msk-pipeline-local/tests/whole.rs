@@ -437,7 +437,7 @@ fn life(step: &Step) -> String {
     }
 }
 
-/// Time that this thread had a processor: all of a run but the reading of the plugin from disk. Zero where the system does not tell.
+/// Time that this thread had a processor, which is all of a run. Zero where the system does not tell.
 fn thread_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = stat.split(' ').next().and_then(|n| n.parse().ok());

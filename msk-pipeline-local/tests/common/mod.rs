@@ -7,13 +7,12 @@ pub mod watch;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
-use msk_pipeline_aws::{Artifacts, Session};
+use msk_pipeline_aws::{Artifact, Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::{Action, Plan, Verb};
@@ -61,8 +60,7 @@ impl Cloud {
 /// A plugin archive with one connector class, which no test has to fetch.
 pub struct Plugin {
     pub sha256: String,
-    pub size: usize,
-    pub path: PathBuf,
+    pub bytes: Vec<u8>,
 }
 
 impl Plugin {
@@ -78,18 +76,12 @@ impl Plugin {
         let bytes = zipped(&[("mysql/connector.jar", &jar), ("mysql/RELEASE", release.as_bytes())]);
         let digest = Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        // Several test binaries make the same file: each writes its own and gives it the name afterwards.
-        let mine = path.join(format!("{sha256}.{}", std::process::id()));
-        let path = path.join(format!("{sha256}.zip"));
-        std::fs::write(&mine, &bytes).unwrap();
-        std::fs::rename(&mine, &path).unwrap();
-        Self { sha256, size: bytes.len(), path }
+        Self { sha256, bytes }
     }
 
     /// What packing would tell of it, for the connectors of all examples.
     pub fn facts(&self) -> Facts {
-        let fact = json!({ "sha256": self.sha256, "size": self.size, "class": Self::CLASS });
+        let fact = json!({ "sha256": self.sha256, "size": self.bytes.len(), "class": Self::CLASS });
         ["orders", "mysql"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
     }
 }
@@ -138,7 +130,9 @@ impl Process {
     ) -> Self {
         let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
-        let files = PLUGINS.iter().map(|plugin| (plugin.sha256.clone(), plugin.path.clone()));
+        let files = PLUGINS
+            .iter()
+            .map(|plugin| (plugin.sha256.clone(), Artifact::Bytes(plugin.bytes.clone())));
         let artifacts = Artifacts(files.collect());
         let engine = Engine {
             registry: registry(&session, &artifacts),
