@@ -20,6 +20,7 @@ use common::{Cloud, Process, assert_nothing, inventory, replaced};
 use msk_pipeline_aws::Session;
 use msk_pipeline_aws::kinds::registry;
 use msk_pipeline_core::Clock;
+use msk_pipeline_core::graph::Resource;
 use msk_pipeline_core::kind::{CallError, Effect, ErasedKind, Guard, Mark, Sent};
 use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::{Holder, MemoryDisk, State};
@@ -43,6 +44,19 @@ static WIDE: LazyLock<String> = LazyLock::new(|| {
     replaced(example, &[("egress = \"require\"", "egress = \"create-endpoints\"")])
 });
 
+/// Resources of kinds that no section of the file makes; they may refer to those of [`WIDE`]. A new kind that isn't part of a component
+/// yet goes here.
+fn extra() -> Vec<Resource> {
+    Vec::new()
+}
+
+/// A process on [`WIDE`] and [`extra`].
+fn process(cloud: &Cloud) -> Process {
+    let mut process = Process::simple(cloud).of(&WIDE);
+    process.extra = extra();
+    process
+}
+
 /// The first changing request for a resource.
 struct Birth {
     request: Request,
@@ -65,7 +79,7 @@ struct Made {
 static MADE: LazyLock<Made> = LazyLock::new(|| {
     in_virtual_time(async || {
         let cloud = Cloud::new(Settings::default());
-        let process = Process::simple(&cloud).of(&WIDE);
+        let process = process(&cloud);
         let fresh = inventory(&cloud, &process);
         let births: Arc<Mutex<Vec<Birth>>> = Arc::default();
         let midwife =
@@ -179,7 +193,7 @@ fn a_second_process_makes_no_second_object() {
     for_each_birth(&MADE.births.iter().collect::<Vec<_>>(), async |birth| {
         let Birth { request, after, .. } = birth;
         let cloud = after.fork();
-        let (process, watch) = Process::simple(&cloud).of(&WIDE).watched(Look);
+        let (process, watch) = process(&cloud).watched(Look);
         complete(&process, process.apply(&WIDE).await);
         let again: Vec<_> = watch.sent().into_iter().filter(|sent| sent == request).collect();
         assert!(again.is_empty(), "{} was sent twice", request.op);
@@ -273,7 +287,7 @@ async fn refused_by_the_plan(birth: &Birth, owner: Owner) {
     let other = Process::simple(&cloud);
     let kind = other.engine.registry.get(request.kind).unwrap();
     make_foreign(&other.session, kind.as_ref(), request, &state.lineage, owner).await;
-    let (process, watch) = Process::simple(&cloud).of(&WIDE).watched(Look);
+    let (process, watch) = process(&cloud).watched(Look);
     // An object that is still being made is somebody else's already, and so is one whose mark had time to become visible.
     for pause in [Duration::ZERO, Duration::from_hours(1)] {
         process.clock.sleep(pause).await;
@@ -338,7 +352,7 @@ async fn refused_by_the_step(birth: &Birth, owner: Owner) {
     let address = request.address.clone();
     let cloud = before.fork();
     let lineage = load(&cloud).await.lineage;
-    let process = Process::simple(&cloud).of(&WIDE);
+    let process = process(&cloud);
     let session = process.session.clone();
     let (process, watch) =
         process.watched(Faster { address: address.clone(), lineage, owner, session });
@@ -374,7 +388,7 @@ async fn a_state_whose_mark_is_on_nothing_changes_nothing() {
     let mut state = load(&cloud).await;
     state.lineage = ANOTHER.into();
     let cloud = with_state(&cloud, &state).await;
-    let (process, watch) = Process::simple(&cloud).of(&WIDE).watched(Look);
+    let (process, watch) = process(&cloud).watched(Look);
     let error = process.apply(&WIDE).await.unwrap_err();
     let RunError::Refused(refusals) = &error else { panic!("{error}") };
     for birth in marked() {
@@ -416,7 +430,7 @@ impl Around for Undertaker {
 static DELETED: LazyLock<(BTreeSet<String>, BTreeMap<String, Cloud>)> = LazyLock::new(|| {
     in_virtual_time(async || {
         let cloud = MADE.cloud.fork();
-        let process = Process::simple(&cloud).of(&WIDE);
+        let process = process(&cloud);
         let deaths: Arc<Mutex<BTreeMap<String, Cloud>>> = Arc::default();
         let undertaker = Undertaker {
             deaths: Arc::clone(&deaths),
@@ -440,7 +454,7 @@ fn what_somebody_else_deleted_is_destroyed_twice() {
         let address = &birth.request.address;
         let death = deaths.get(address).expect("it was deleted");
         let cloud = Cloud { disk: MADE.cloud.disk.fork(), ..death.fork() };
-        let (process, watch) = Process::simple(&cloud).of(&WIDE).watched(Look);
+        let (process, watch) = process(&cloud).watched(Look);
         complete(&process, process.destroy(&WIDE).await);
         assert!(process.engine.state().await.unwrap().records.is_empty());
         // A final snapshot is the only thing that a destroy makes.
@@ -475,7 +489,7 @@ impl Around for Stutter {
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_arrives_twice_succeeds() {
     let cloud = MADE.cloud.fork();
-    let (process, _) = Process::simple(&cloud).of(&WIDE).watched(Stutter);
+    let (process, _) = process(&cloud).watched(Stutter);
     complete(&process, process.destroy(&WIDE).await);
     assert!(process.engine.state().await.unwrap().records.is_empty());
     assert_eq!(inventory(&cloud, &process), DELETED.0);
@@ -547,7 +561,7 @@ fn a_wait_ends_with_the_cause_of_the_failure() {
         let address = &birth.request.address;
         for (cause, said) in failures(birth.request.kind).unwrap() {
             let cloud = birth.before.fork();
-            let mut process = Process::simple(&cloud).of(&WIDE);
+            let mut process = process(&cloud);
             match &cause {
                 Cause::Dial(name, value) => {
                     cloud.world.with(|world| world.faults.set(name, value.clone()));

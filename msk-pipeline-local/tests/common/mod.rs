@@ -14,7 +14,7 @@ use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
 use msk_pipeline_aws::{Artifact, Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
-use msk_pipeline_core::graph::Graph;
+use msk_pipeline_core::graph::{Graph, Resource};
 use msk_pipeline_core::plan::{Action, Plan, Verb};
 use msk_pipeline_core::run::{
     ApplyOptions, AutoApprove, Cancel, Engine, EventSink, RunError, RunEvent, RunSummary,
@@ -119,6 +119,8 @@ pub struct Process {
     pub clock: Arc<dyn Clock>,
     pub session: Session,
     pub facts: Facts,
+    /// Resources beside those that the document expands to.
+    pub extra: Vec<Resource>,
 }
 
 impl Process {
@@ -144,7 +146,7 @@ impl Process {
             pin: pin(),
             who: "test".into(),
         };
-        Self { engine, events, clock, session, facts: PLUGINS[0].facts() }
+        Self { engine, events, clock, session, facts: PLUGINS[0].facts(), extra: Vec::new() }
     }
 
     pub fn simple(cloud: &Cloud) -> Self {
@@ -175,7 +177,7 @@ impl Process {
     }
 
     pub fn graph(&self, toml: &str) -> Graph {
-        graph(toml, &self.engine, &self.facts)
+        graph(toml, &self.engine, &self.facts, &self.extra)
     }
 
     pub async fn plan(&self, toml: &str) -> Plan {
@@ -193,13 +195,14 @@ impl Process {
     }
 }
 
-pub fn graph(toml: &str, engine: &Engine, facts: &Facts) -> Graph {
+fn graph(toml: &str, engine: &Engine, facts: &Facts, extra: &[Resource]) -> Graph {
     let components = components();
     let document = Document::parse(toml).expect("the document parses");
     let pipeline =
         document.pipeline(&components, &Overlay::default()).expect("the document is right");
     let expanded = pipeline.expand(&components, &engine.pin, facts).expect("it expands");
-    Graph::build(expanded.resources, &engine.registry).expect("the graph is right")
+    let resources = expanded.resources.into_iter().chain(extra.iter().cloned()).collect();
+    Graph::build(resources, &engine.registry).expect("the graph is right")
 }
 
 /// Operations of a plan, as `address operation`.
