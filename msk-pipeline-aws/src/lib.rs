@@ -13,6 +13,15 @@ pub mod session;
 
 pub use session::Session;
 
-/// Local files that a call uploads, by the SHA-256 (lower-case hexadecimal) of their contents. Calls and state name the digest only.
+/// What a call uploads, by the SHA-256 (lower-case hexadecimal) of the contents. Calls and state name the digest only.
 #[derive(Debug, Clone, Default)]
-pub struct Artifacts(pub std::collections::BTreeMap<String, std::path::PathBuf>);
+pub struct Artifacts(pub std::collections::BTreeMap<String, Artifact>);
+
+/// Where contents are that a call uploads.
+#[derive(Debug, Clone)]
+pub enum Artifact {
+    /// In a file, which is read while it is sent, on threads that may wait for a disk. When they are done is not up to the run's seed.
+    File(std::path::PathBuf),
+    /// In memory: nothing is waited for, so that a run with the same seed takes the same course.
+    Bytes(Vec<u8>),
+}

@@ -11,8 +11,8 @@ use msk_pipeline_plugin::{Options, Package, Part, Severity, Sources, pack};
 use serde::Deserialize as _;
 use serde_json::json;
 
-use crate::Artifacts;
 use crate::components::connector::{CLASS, Connector, PROVIDER_CLASS, fact_name};
+use crate::{Artifact, Artifacts};
 
 /// How to pack.
 #[derive(Debug, Clone)]
@@ -80,7 +80,10 @@ pub fn prepare(pipeline: &Pipeline, options: &PackOptions) -> Result<Prepared, P
                     "class": CLASS,
                 });
                 prepared.facts.insert(fact_name(&section.name), fact);
-                prepared.artifacts.0.insert(package.sha256.to_string(), package.path);
+                prepared
+                    .artifacts
+                    .0
+                    .insert(package.sha256.to_string(), Artifact::File(package.path));
             }
             Err(problem) => problems.push(problem),
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msk_pipeline_aws::{Artifacts, Session, kinds};
+use msk_pipeline_aws::{Artifact, Artifacts, Session, kinds};
 use msk_pipeline_core::graph::{Graph, Resource};
 use msk_pipeline_core::kind::Verdict;
 use msk_pipeline_core::plan::{Action, Plan, Verb};
@@ -46,7 +46,7 @@ impl Bench {
         for (digest, contents) in [(ONE, "one"), (TWO, "two")] {
             let path = folder.path().join(contents);
             std::fs::write(&path, contents).unwrap();
-            files.insert(digest.to_owned(), path);
+            files.insert(digest.to_owned(), Artifact::File(path));
         }
         let engine = Engine {
             registry: kinds::registry(&session, &Artifacts(files)),

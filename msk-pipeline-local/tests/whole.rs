@@ -12,45 +12,24 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_kafka::primitives::Blob;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use common::{Cloud, PLUGINS, Process, operations};
-use msk_pipeline_aws::Session;
+use common::spellings;
+use common::{
+    Cloud, PLUGINS, Process, applied, assert_nothing, inventory, operations, output, replaced,
+};
 use msk_pipeline_core::kind::{
     self, CallError, Change, Condition, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard,
     MarkSeen, Sent, Succession, Verdict,
 };
-use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
+use msk_pipeline_core::plan::{Plan, Step, Verb};
 use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_emulator::Settings;
-use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use serde_json::{Value, json};
 
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 const SEED_PARITY: &str = include_str!("../../examples/seed-parity.toml");
-
-/// What exists, as `service kind id`.
-fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
-    let now = process.clock.wall().0;
-    cloud.world.with(|world| {
-        let all = SERVICES.iter().flat_map(|service| {
-            let rows = (service.inventory)(world, now);
-            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-        });
-        all.collect()
-    })
-}
-
-#[track_caller]
-fn assert_nothing(plan: &Plan, when: &str) {
-    assert!(plan.refusals.is_empty(), "{when}: {:?}", plan.refusals);
-    let steps: Vec<_> = plan.steps.iter().filter(|s| s.action != Action::NoOp).collect();
-    assert!(steps.is_empty(), "{when}: {steps:#?}");
-}
 
 async fn there_and_back(toml: &str, snapshots: usize) {
     let cloud = Cloud::new(Settings::default());
@@ -94,28 +73,6 @@ async fn seed_parity_goes_there_and_back() {
 
 /// The world in which the recommended pipeline was applied.
 static APPLIED: LazyLock<Cloud> = LazyLock::new(|| applied(MYSQL_CDC));
-
-/// A world in which a pipeline was applied, ten minutes later. Has a thread of its own, so that tests with a runtime can ask for it.
-fn applied(toml: &'static str) -> Cloud {
-    let thread = std::thread::spawn(|| {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-            let cloud = Cloud::new(Settings::default());
-            let process = Process::simple(&cloud).of(toml);
-            let summary = process.apply(toml).await.unwrap();
-            assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
-            Cloud { wall: process.clock.wall() + Duration::from_mins(10), ..cloud }
-        })
-    });
-    thread.join().unwrap()
-}
-
-fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
-    changes.iter().fold(toml.to_owned(), |toml, (from, to)| {
-        assert_eq!(toml.matches(from).count(), 1, "{from:?} is there once");
-        toml.replacen(from, to, 1)
-    })
-}
 
 /// Edits the recommended pipeline after it was applied: the plan has exactly these operations and this verdict; it applies; then there
 /// is nothing left to do.
@@ -391,344 +348,6 @@ async fn a_new_subnet_that_sorts_first_is_no_change() {
     assert_ne!(fresh, kept);
 }
 
-/// An output of the pipeline as text.
-async fn output(process: &Process, address: &str, name: &str) -> String {
-    let state = process.engine.state().await.unwrap();
-    let record = state.records.iter().find(|(a, _)| a.as_str() == address).expect("an address");
-    match &record.1.current.as_ref().unwrap().outputs[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// What is gone, as the field of a change.
-const GONE: &str = "(deleted)";
-
-/// Somebody else's `n`th change: the address and the field that a plan has to name. `None` after the last one.
-#[expect(clippy::too_many_lines, reason = "a table")]
-async fn interfere(process: &Process, n: usize) -> Option<(&'static str, &'static str)> {
-    const BUCKET: &str = "orders-111111111111-us-east-1";
-    const ROLE: &str = "orders-orders-us-east-1";
-    const DATABASE: &str = "orders-orders";
-    const WRITER: &str = "orders-orders-writer";
-    const READER: &str = "orders-orders-reader-a";
-    const SECRET: &str = "orders/orders/capture";
-    const BROKER_LOGS: &str = "/aws/vendedlogs/msk/orders-main";
-    let Session { ec2, iam, kafka, kafkaconnect, logs, rds, s3, secretsmanager, .. } =
-        &process.session;
-    let cluster = output(process, "kafka.main.cluster", "cluster_arn").await;
-    let connector = output(process, "connector.orders.connector", "connector_arn").await;
-    let group = output(process, "kafka.main.group", "group_id").await;
-    let described = kafka.describe_cluster_v2().cluster_arn(&cluster).send().await.unwrap();
-    let version = described.cluster_info().unwrap().current_version().unwrap();
-    let described = kafkaconnect.describe_connector().connector_arn(&connector);
-    let described = described.send().await.unwrap();
-    let connector_version = described.current_version().unwrap();
-    let document = |action: &str, resource: &str| {
-        let statement = json!([{ "Effect": "Allow", "Action": action, "Resource": resource }]);
-        json!({ "Version": "2012-10-17", "Statement": statement }).to_string()
-    };
-    let found = match n {
-        0 => {
-            let put = logs.put_retention_policy().log_group_name(BROKER_LOGS);
-            put.retention_in_days(1).send().await.unwrap();
-            ("kafka.main.logs", "retention_days")
-        }
-        1 => {
-            logs.delete_log_group().log_group_name(BROKER_LOGS).send().await.unwrap();
-            ("kafka.main.logs", GONE)
-        }
-        2 => {
-            let arn = output(process, "kafka.main.logs", "arn").await;
-            logs.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
-            ("kafka.main.logs", "tags.Team")
-        }
-        3 => {
-            let tag = aws_sdk_ec2::types::Tag::builder().key("Team").build();
-            ec2.delete_tags().resources(group).tags(tag).send().await.unwrap();
-            ("kafka.main.group", "tags.Team")
-        }
-        4 => {
-            let range = aws_sdk_ec2::types::IpRange::builder().cidr_ip("10.0.0.0/8").build();
-            let permission = aws_sdk_ec2::types::IpPermission::builder()
-                .ip_protocol("tcp")
-                .from_port(22)
-                .to_port(22)
-                .ip_ranges(range)
-                .build();
-            let open = ec2.authorize_security_group_ingress().group_id(group);
-            open.ip_permissions(permission).send().await.unwrap();
-            ("kafka.main.rules", "rules")
-        }
-        5 => {
-            let filter =
-                aws_sdk_ec2::types::Filter::builder().name("group-id").values(&group).build();
-            let rules = ec2.describe_security_group_rules().filters(filter).send().await.unwrap();
-            let mut rules = rules.security_group_rules().iter();
-            let rule = rules.find(|r| r.is_egress() == Some(false)).unwrap();
-            let close = ec2.revoke_security_group_ingress().group_id(group);
-            close
-                .security_group_rule_ids(rule.security_group_rule_id().unwrap())
-                .send()
-                .await
-                .unwrap();
-            ("kafka.main.rules", "rules")
-        }
-        6 => {
-            let arn = output(process, "kafka.main.configuration", "arn").await;
-            let described = kafka.describe_configuration().arn(&arn).send().await.unwrap();
-            let update = kafka.update_configuration().arn(arn);
-            let update = update.set_description(described.description().map(str::to_owned));
-            let text = "auto.create.topics.enable=true\n";
-            update.server_properties(Blob::new(text)).send().await.unwrap();
-            ("kafka.main.configuration", "auto.create.topics.enable")
-        }
-        7 => {
-            let update = kafka.update_broker_count().cluster_arn(cluster).current_version(version);
-            update.target_number_of_broker_nodes(6).send().await.unwrap();
-            ("kafka.main.cluster", "brokers.count")
-        }
-        8 => {
-            let update = kafka.update_broker_type().cluster_arn(cluster).current_version(version);
-            update.target_instance_type("kafka.m7g.xlarge").send().await.unwrap();
-            ("kafka.main.cluster", "brokers.type")
-        }
-        9 => {
-            let update = kafka.update_monitoring().cluster_arn(cluster).current_version(version);
-            update.enhanced_monitoring("PER_BROKER".into()).send().await.unwrap();
-            ("kafka.main.cluster", "monitoring")
-        }
-        10 => {
-            let iam = aws_sdk_kafka::types::Iam::builder().enabled(true).build();
-            let sasl = aws_sdk_kafka::types::Sasl::builder().iam(iam).build();
-            let open = aws_sdk_kafka::types::Unauthenticated::builder().enabled(true).build();
-            let authentication = aws_sdk_kafka::types::ClientAuthentication::builder()
-                .sasl(sasl)
-                .unauthenticated(open)
-                .build();
-            let update = kafka.update_security().cluster_arn(cluster).current_version(version);
-            update.client_authentication(authentication).send().await.unwrap();
-            ("kafka.main.cluster", "listeners")
-        }
-        11 => {
-            let off = aws_sdk_kafka::types::CloudWatchLogs::builder().enabled(false).build();
-            let off = aws_sdk_kafka::types::BrokerLogs::builder().cloud_watch_logs(off).build();
-            let off = aws_sdk_kafka::types::LoggingInfo::builder().broker_logs(off).build();
-            let update = kafka.update_monitoring().cluster_arn(cluster).current_version(version);
-            update.logging_info(off).send().await.unwrap();
-            ("kafka.main.cluster", "logs.cloudwatch")
-        }
-        12 => {
-            kafka.untag_resource().resource_arn(cluster).tag_keys("Team").send().await.unwrap();
-            ("kafka.main.cluster", "tags.Team")
-        }
-        13 => {
-            let configs =
-                BASE64.encode(r#"{ "retention.ms": "1000", "cleanup.policy": "delete" }"#);
-            let update = kafka.update_topic().cluster_arn(cluster);
-            let update = update.topic_name("orders.shop.orders").configs(configs);
-            update.send().await.unwrap();
-            ("connector.orders.topic-shop.orders", "configs.retention.ms")
-        }
-        14 => {
-            let delete = kafka.delete_topic().cluster_arn(cluster);
-            delete.topic_name("orders.shop.orders").send().await.unwrap();
-            ("connector.orders.topic-shop.orders", GONE)
-        }
-        15 => {
-            let policies = iam.list_role_policies().role_name(ROLE).send().await.unwrap();
-            let delete = iam.delete_role_policy().role_name(ROLE);
-            delete.policy_name(&policies.policy_names()[0]).send().await.unwrap();
-            ("connector.orders.role", "policy")
-        }
-        16 => {
-            let put = iam.put_role_policy().role_name(ROLE).policy_name("extra");
-            put.policy_document(document("s3:*", "*")).send().await.unwrap();
-            ("connector.orders.role", "policy.extra")
-        }
-        17 => {
-            let statement = json!({
-                "Effect": "Allow", "Action": "sts:AssumeRole",
-                "Principal": { "Service": "ec2.amazonaws.com" },
-            });
-            let trust = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
-            let update = iam.update_assume_role_policy().role_name(ROLE);
-            update.policy_document(trust).send().await.unwrap();
-            ("connector.orders.role", "trust")
-        }
-        18 => {
-            iam.update_role().role_name(ROLE).description("mine").send().await.unwrap();
-            ("connector.orders.role", "description")
-        }
-        19 => {
-            let attach = iam.attach_role_policy().role_name(ROLE);
-            attach.policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess").send().await.unwrap();
-            ("connector.orders.role", "attached")
-        }
-        20 => {
-            iam.untag_role().role_name(ROLE).tag_keys("Team").send().await.unwrap();
-            ("connector.orders.role", "tags.Team")
-        }
-        21 => {
-            s3.delete_public_access_block().bucket(BUCKET).send().await.unwrap();
-            ("plugins.bucket", "public_access")
-        }
-        22 => {
-            let suspended = aws_sdk_s3::types::VersioningConfiguration::builder()
-                .status(aws_sdk_s3::types::BucketVersioningStatus::Suspended)
-                .build();
-            let put = s3.put_bucket_versioning().bucket(BUCKET);
-            put.versioning_configuration(suspended).send().await.unwrap();
-            ("plugins.bucket", "versioning")
-        }
-        23 => {
-            s3.delete_bucket_lifecycle().bucket(BUCKET).send().await.unwrap();
-            ("plugins.bucket", "lifecycle")
-        }
-        24 => {
-            let tagging = s3.get_bucket_tagging().bucket(BUCKET).send().await.unwrap();
-            let left = tagging.tag_set().iter().filter(|t| t.key() != "Team").cloned();
-            let left = aws_sdk_s3::types::Tagging::builder().set_tag_set(Some(left.collect()));
-            let put = s3.put_bucket_tagging().bucket(BUCKET).tagging(left.build().unwrap());
-            put.send().await.unwrap();
-            ("plugins.bucket", "tags.Team")
-        }
-        25 => {
-            s3.delete_bucket_ownership_controls().bucket(BUCKET).send().await.unwrap();
-            ("plugins.bucket", "ownership")
-        }
-        26 => {
-            let key = output(process, &PLUGIN_OBJECT, "key").await;
-            s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap();
-            (PLUGIN_OBJECT.as_str(), "key")
-        }
-        27 => {
-            let update = secretsmanager.update_secret().secret_id(SECRET);
-            update.description("mine").send().await.unwrap();
-            ("database.orders.capture-secret", "description")
-        }
-        28 => {
-            let delete = secretsmanager.delete_secret().secret_id(SECRET);
-            delete.recovery_window_in_days(7).send().await.unwrap();
-            ("database.orders.capture-secret", "deletion")
-        }
-        29 => {
-            let untag = secretsmanager.untag_resource().secret_id(SECRET);
-            untag.tag_keys("Team").send().await.unwrap();
-            ("database.orders.capture-secret", "tags.Team")
-        }
-        30 => {
-            let modify = rds.modify_db_cluster_parameter_group();
-            let modify = modify.db_cluster_parameter_group_name("orders-orders-cluster-mysql8-0");
-            modify.parameters(parameter("binlog_format", "MIXED")).send().await.unwrap();
-            ("database.orders.cluster-parameters", "parameters.binlog_format")
-        }
-        31 => {
-            let modify = rds.modify_db_parameter_group();
-            let modify = modify.db_parameter_group_name("orders-orders-instance-mysql8-0");
-            modify.parameters(parameter("max_connections", "10")).send().await.unwrap();
-            ("database.orders.instance-parameters", "parameters.max_connections")
-        }
-        32 => {
-            let groups = rds.describe_db_subnet_groups().db_subnet_group_name(DATABASE);
-            let groups = groups.send().await.unwrap();
-            let subnets = groups.db_subnet_groups()[0].subnets().iter();
-            let two = subnets.take(2).map(|s| s.subnet_identifier().unwrap().to_owned());
-            let modify = rds.modify_db_subnet_group().db_subnet_group_name(DATABASE);
-            modify.set_subnet_ids(Some(two.collect())).send().await.unwrap();
-            ("database.orders.subnets", "subnets")
-        }
-        33..=36 => {
-            let modify = rds.modify_db_cluster().db_cluster_identifier(DATABASE);
-            let modify = modify.apply_immediately(true);
-            let (modify, field) = match n {
-                33 => (modify.backup_retention_period(1), "backup_retention_days"),
-                34 => (modify.deletion_protection(false), "deletion_protection"),
-                35 => (modify.vpc_security_group_ids(group), "security_groups"),
-                _ => {
-                    let logs = aws_sdk_rds::types::CloudwatchLogsExportConfiguration::builder()
-                        .enable_log_types("slowquery")
-                        .build();
-                    (modify.cloudwatch_logs_export_configuration(logs), "logs")
-                }
-            };
-            modify.send().await.unwrap();
-            ("database.orders.cluster", field)
-        }
-        37 | 38 => {
-            let modify = rds.modify_db_instance().db_instance_identifier(WRITER);
-            let modify = modify.apply_immediately(true);
-            let (modify, field) = match n {
-                37 => (modify.db_instance_class("db.r7g.xlarge"), "class"),
-                _ => (modify.auto_minor_version_upgrade(true), "auto_minor_upgrade"),
-            };
-            modify.send().await.unwrap();
-            ("database.orders.writer", field)
-        }
-        39 => {
-            let modify = rds.modify_db_instance().db_instance_identifier(READER);
-            modify.promotion_tier(7).apply_immediately(true).send().await.unwrap();
-            ("database.orders.reader-a", "promotion_tier")
-        }
-        40 => {
-            rds.delete_db_instance().db_instance_identifier(READER).send().await.unwrap();
-            ("database.orders.reader-a", GONE)
-        }
-        41 => {
-            use aws_sdk_kafkaconnect::types::{CapacityUpdate, ProvisionedCapacityUpdate};
-            let capacity = ProvisionedCapacityUpdate::builder().mcu_count(2).worker_count(2);
-            let capacity = CapacityUpdate::builder().provisioned_capacity(capacity.build());
-            let update = kafkaconnect.update_connector().connector_arn(connector);
-            let update = update.current_version(connector_version).capacity(capacity.build());
-            update.send().await.unwrap();
-            ("connector.orders.connector", "capacity.workers")
-        }
-        42 => {
-            let mut configuration = described.connector_configuration().unwrap().clone();
-            configuration.insert("max.batch.size".into(), "1".into());
-            let update = kafkaconnect.update_connector().connector_arn(connector);
-            let update = update.current_version(connector_version);
-            update.set_connector_configuration(Some(configuration)).send().await.unwrap();
-            ("connector.orders.connector", "configuration.max.batch.size")
-        }
-        43 => {
-            let untag = kafkaconnect.untag_resource().resource_arn(connector);
-            untag.tag_keys("Team").send().await.unwrap();
-            ("connector.orders.connector", "tags.Team")
-        }
-        44 => {
-            kafkaconnect.pause_connector().connector_arn(connector).send().await.unwrap();
-            ("connector.orders.connector", "state")
-        }
-        45 => {
-            let delete = kafkaconnect.delete_connector().connector_arn(connector);
-            delete.send().await.unwrap();
-            ("connector.orders.connector", GONE)
-        }
-        46 => {
-            let arn = output(process, "connector.orders.worker", "worker_arn").await;
-            kafkaconnect.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
-            ("connector.orders.worker", "tags.Team")
-        }
-        47 => {
-            let arn = output(process, "connector.orders.plugin", "plugin_arn").await;
-            kafkaconnect.untag_resource().resource_arn(arn).tag_keys("Team").send().await.unwrap();
-            ("connector.orders.plugin", "tags.Team")
-        }
-        _ => return None,
-    };
-    Some(found)
-}
-
-static PLUGIN_OBJECT: LazyLock<String> =
-    LazyLock::new(|| format!("plugins.object-{}", &PLUGINS[0].sha256[..8]));
-
-fn parameter(name: &str, value: &str) -> aws_sdk_rds::types::Parameter {
-    let method = aws_sdk_rds::types::ApplyMethod::PendingReboot;
-    let parameter = aws_sdk_rds::types::Parameter::builder();
-    parameter.parameter_name(name).parameter_value(value).apply_method(method).build()
-}
-
 /// What others did and nobody can take back in place: it is named, and nothing that costs data happens without consent.
 #[tokio::test(start_paused = true)]
 async fn changes_that_cannot_be_taken_back_are_named() {
@@ -759,60 +378,6 @@ async fn changes_that_cannot_be_taken_back_are_named() {
         assert!(matches!(error, RunError::Refused(_) | RunError::DataLoss(_)), "{error}");
         assert_eq!(cloud.world.with(|w| w.revision), revision, "nothing was changed");
     }
-}
-
-/// Every change of these that others make is seen, named, and taken back.
-async fn out_of_band(changes: impl Iterator<Item = usize>) -> usize {
-    let (mut count, mut problems) = (0, Vec::new());
-    for n in changes {
-        let cloud = APPLIED.fork();
-        let process = Process::simple(&cloud).of(MYSQL_CDC);
-        let Some((address, field)) = interfere(&process, n).await else { break };
-        count += 1;
-        // What was changed has arrived, and what was deleted is gone.
-        process.clock.sleep(Duration::from_hours(1)).await;
-        let plan = process.plan(MYSQL_CDC).await;
-        let named = plan.steps.iter().any(|step| {
-            let shown = |f: &str| step.calls.iter().any(|c| c.fields.iter().any(|c| c.field == f));
-            let gone =
-                field == GONE && step.because.as_deref().is_some_and(|b| b.contains("delet"));
-            step.address.as_str() == address && step.changes() && (gone || shown(field))
-        });
-        if !named || !plan.refusals.is_empty() {
-            let steps = plan.steps.iter().filter(|s| s.action != Action::NoOp).map(|s| {
-                let fields: Vec<_> =
-                    s.calls.iter().flat_map(|c| &c.fields).map(|f| &f.field).collect();
-                format!("{} {:?} {fields:?} {:?}", s.address, s.action, s.because)
-            });
-            let steps: Vec<_> = steps.collect();
-            problems.push(format!("{n} {address} {field}: {steps:?} {:?}", plan.refusals));
-        }
-        match process.apply(MYSQL_CDC).await {
-            Ok(summary) if summary.is_complete() => {}
-            other => {
-                problems.push(format!("{n} {address} {field}: {other:?} {:?}", process.failures()));
-                continue;
-            }
-        }
-        let again = process.plan(MYSQL_CDC).await;
-        let left: Vec<_> = again.steps.iter().filter(|s| s.action != Action::NoOp).collect();
-        if !left.is_empty() || !again.refusals.is_empty() {
-            problems
-                .push(format!("{n} {address} {field}, after apply: {left:?} {:?}", again.refusals));
-        }
-    }
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
-    count
-}
-
-#[tokio::test(start_paused = true)]
-async fn changes_by_others_are_seen_and_taken_back() {
-    println!("{} changes", out_of_band((0..).step_by(2)).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn more_changes_by_others_are_seen_and_taken_back() {
-    println!("{} changes", out_of_band((1..).step_by(2)).await);
 }
 
 /// How long each object really took, in milliseconds, by the name that its step has: what the world itself recorded, so that whatever
@@ -872,53 +437,69 @@ fn life(step: &Step) -> String {
     }
 }
 
-/// Time that this thread had a processor: all of a run but the reading of the plugin from disk. Zero where the system does not tell.
+/// Time that this thread had a processor, which is all of a run. Zero where the system does not tell.
 fn thread_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = stat.split(' ').next().and_then(|n| n.parse().ok());
     Duration::from_nanos(nanos.unwrap_or_default())
 }
 
+/// The CPU that one create may take, the embedded AWS and the SDK with it, without optimisation.
+const CPU: Duration = Duration::from_secs(1);
+
 async fn critical_path(seeds: std::ops::Range<u64>) {
     for seed in seeds {
-        let cloud = Cloud::new(Settings { seed, variance: 0.3, ..Settings::default() });
-        let process = Process::simple(&cloud).of(MYSQL_CDC);
-        let topics: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
-        let asked = Arc::clone(&topics);
-        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
-            if moment == Moment::Committed && call.operation == "CreateTopic" {
-                let body: Value = serde_json::from_slice(&call.request.body).unwrap();
-                let name = body["topicName"].as_str().unwrap().to_owned();
-                asked.lock().unwrap().insert(name, call.now);
+        // One seed is one course of events: every run of it does the same work, and what else the machine does only adds to the time
+        // that it takes. The least of up to three runs is nearest to that work.
+        let mut least = create(seed).await;
+        for _ in 1..3 {
+            if least < CPU {
+                break;
             }
-            Next::Go
-        }));
-        let (began, cpu) = (process.clock.wall(), thread_cpu());
-        let summary = process.apply(MYSQL_CDC).await.unwrap();
-        assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
-        let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
-        let lives = lives(&cloud, &topics.lock().unwrap());
-        let events = process.events.0.lock().unwrap();
-        let plan = events.iter().find_map(|event| match event {
-            RunEvent::Planned { plan } => Some(plan),
-            _ => None,
-        });
-        let (mut ends, mut known) = (Vec::new(), 0);
-        for step in &plan.unwrap().steps {
-            let begin = step.after.iter().map(|&n| ends[n]).max().unwrap_or(0);
-            let life = lives.get(&life(step));
-            known += usize::from(life.is_some());
-            ends.push(begin + life.copied().unwrap_or(0));
+            least = least.min(create(seed).await);
         }
-        assert_eq!(known, 12, "{lives:?}");
-        let critical = Duration::from_millis(ends.into_iter().max().unwrap());
-        println!("seed {seed}: {elapsed:?}, critical path {critical:?}, {cpu:?} of CPU");
-        let most = critical.mul_f64(1.02) + Duration::from_secs(5);
-        assert!(elapsed <= most, "seed {seed}: {elapsed:?} of at most {most:?}");
-        // The bound of an optimised build is one second. This is most often a build without optimisation, the embedded AWS and the SDK
-        // with it, on this thread alone.
-        assert!(cpu < Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 1 }), "{cpu:?}");
+        assert!(least < CPU, "seed {seed}: {least:?} of CPU");
+        assert!(!cfg!(target_os = "linux") || least > Duration::ZERO, "nothing was measured");
     }
+}
+
+/// Makes the recommended pipeline and compares the time that passes with its critical path. The CPU that it took.
+async fn create(seed: u64) -> Duration {
+    let cloud = Cloud::new(Settings { seed, variance: 0.3, ..Settings::default() });
+    let process = Process::simple(&cloud).of(MYSQL_CDC);
+    let topics: Arc<Mutex<BTreeMap<String, u64>>> = Arc::default();
+    let asked = Arc::clone(&topics);
+    cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+        if moment == Moment::Committed && call.operation == "CreateTopic" {
+            let body: Value = serde_json::from_slice(&call.request.body).unwrap();
+            let name = body["topicName"].as_str().unwrap().to_owned();
+            asked.lock().unwrap().insert(name, call.now);
+        }
+        Next::Go
+    }));
+    let (began, cpu) = (process.clock.wall(), thread_cpu());
+    let summary = process.apply(MYSQL_CDC).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    let (elapsed, cpu) = (process.clock.wall().since(began), thread_cpu().saturating_sub(cpu));
+    let lives = lives(&cloud, &topics.lock().unwrap());
+    let events = process.events.0.lock().unwrap();
+    let plan = events.iter().find_map(|event| match event {
+        RunEvent::Planned { plan } => Some(plan),
+        _ => None,
+    });
+    let (mut ends, mut known) = (Vec::new(), 0);
+    for step in &plan.unwrap().steps {
+        let begin = step.after.iter().map(|&n| ends[n]).max().unwrap_or(0);
+        let life = lives.get(&life(step));
+        known += usize::from(life.is_some());
+        ends.push(begin + life.copied().unwrap_or(0));
+    }
+    assert_eq!(known, 12, "{lives:?}");
+    let critical = Duration::from_millis(ends.into_iter().max().unwrap());
+    println!("seed {seed}: {elapsed:?}, critical path {critical:?}, {cpu:?} of CPU");
+    let most = critical.mul_f64(1.02) + Duration::from_secs(5);
+    assert!(elapsed <= most, "seed {seed}: {elapsed:?} of at most {most:?}");
+    cpu
 }
 
 #[tokio::test(start_paused = true)]
@@ -933,40 +514,7 @@ async fn another_create_takes_its_critical_path() {
 
 /// The values in the world's own secret store.
 fn secrets(world: &InProcess) -> Vec<String> {
-    let stored = world.with(|world| serde_json::to_value(&world.state.secretsmanager).unwrap());
-    let secrets = stored["secrets"].as_object().unwrap().values();
-    let versions = secrets.flat_map(|s| s["versions"].as_object().unwrap().values());
-    let passwords = versions.map(|version| {
-        let text = version["payload"]["Text"].as_str().expect("a text");
-        let value: Value = serde_json::from_str(text).expect("a document");
-        value["password"].as_str().expect("a password").to_owned()
-    });
-    passwords.collect()
-}
-
-/// The ways in which a value may be written.
-fn spellings(secret: &str) -> Vec<Vec<u8>> {
-    let json = serde_json::to_string(secret).unwrap();
-    let twice = serde_json::to_string(json.trim_matches('"')).unwrap();
-    let percent: String = secret
-        .bytes()
-        .map(|b| match b {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(b).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    let json = json.trim_matches('"').to_owned();
-    let twice = twice.trim_matches('"').to_owned();
-    // Base64 depends on where in the text the value begins; its middle doesn't, for each of three places.
-    let inside = (0..3).map(|skip| {
-        let text = format!("{}{secret}", "x".repeat(skip));
-        let coded = BASE64.encode(text);
-        coded[4.min(coded.len())..coded.len() - 4].to_owned()
-    });
-    let plain = [secret.to_owned(), json, twice, percent];
-    plain.into_iter().chain(inside).map(String::into_bytes).collect()
+    spellings::secrets(&world.with(|world| serde_json::to_value(&world.state).unwrap()))
 }
 
 /// Service, and all of a request that went to it.
@@ -1003,10 +551,9 @@ impl Traces {
         let secrets = secrets(&self.cloud.world);
         assert!(secrets.len() >= 2, "the master's and the capture user's");
         assert!(secrets.iter().all(|s| s.len() >= 16), "recognisable");
-        let spelled: Vec<_> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
-        let has = |bytes: &[u8]| {
-            spelled.iter().any(|s| bytes.windows(s.len()).any(|window| window == s.as_slice()))
-        };
+        let spelled: Vec<_> =
+            secrets.iter().flat_map(|secret| spellings::spellings(secret)).collect();
+        let has = |bytes: &[u8]| spellings::found(&spelled, bytes);
         let mut found = BTreeSet::new();
         let files = self.cloud.disk.files();
         assert!(!files.is_empty());

@@ -313,7 +313,9 @@ impl Kind for AuroraInstance {
                 Some(_) => Ok(None),
             };
         };
-        let cluster = match instance.db_cluster_identifier() {
+        // What its cluster says of it matters once it is there: while it is created there is nothing to read, minute after minute.
+        let creating = instance.db_instance_status() == Some("creating");
+        let cluster = match instance.db_cluster_identifier().filter(|_| !creating) {
             Some(name) => aurora_cluster::describe(&self.rds, name).await?,
             None => None,
         };

@@ -24,9 +24,9 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Artifacts;
 use crate::error::{absent, built, classify};
 use crate::session::Session;
+use crate::{Artifact, Artifacts};
 
 /// The kind.
 pub struct S3Object {
@@ -185,15 +185,17 @@ impl Kind for S3Object {
         match call {
             Call::Put { bucket, key, sha256, content_type, .. } => {
                 const OP: &str = "s3:PutObject";
-                let Some(path) = self.artifacts.0.get(sha256) else {
+                let Some(artifact) = self.artifacts.0.get(sha256) else {
                     let missing = format!("the file with SHA-256 {sha256} is not on this machine");
                     return Err(CallError::new(Class::Invalid, OP, missing));
                 };
-                let unreadable = |error: &dyn std::fmt::Display| {
-                    let text = format!("{} can't be read: {error}", path.display());
-                    CallError::new(Class::Invalid, OP, text)
+                let body = match artifact {
+                    Artifact::Bytes(bytes) => ByteStream::from(bytes.clone()),
+                    Artifact::File(path) => ByteStream::from_path(path).await.map_err(|error| {
+                        let text = format!("{} can't be read: {error}", path.display());
+                        CallError::new(Class::Invalid, OP, text)
+                    })?,
                 };
-                let body = ByteStream::from_path(path).await.map_err(|e| unreadable(&e))?;
                 self.s3
                     .put_object()
                     .set_bucket(bucket.known().cloned())

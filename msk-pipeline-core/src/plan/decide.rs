@@ -288,7 +288,8 @@ impl Planner<'_> {
             let unused = record.newest() + 1;
             let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look, unused));
             let effect = Some(effect);
-            made_room = self.remove_seen(address, &old, case.seen.take(), Role::MakeRoom, effect);
+            let seen = case.seen.take();
+            made_room = self.remove_seen(address, &old, seen, Role::MakeRoom, effect, None);
             because = Some(reason);
             // What was deposed and is deleted now can't become the current one again.
             restores = false;
@@ -318,6 +319,7 @@ impl Planner<'_> {
             outputs: Value::Null,
             deposes,
             restores,
+            forgets: false,
         };
         match next {
             Next::Converged(outputs) => {
@@ -422,7 +424,9 @@ impl Planner<'_> {
             );
             return Ok(Next::Wait { condition, then });
         }
-        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage)) {
+        let props = case.want.as_ref().or_else(|| Some(&case.was.as_ref()?.0));
+        let name = props.and_then(|props| kind.name(props).ok()).unwrap_or_default();
+        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage, &name)) {
             return Err(Obstacle::Foreign(problem));
         }
         Ok(kind.calls(case)?)
@@ -482,16 +486,34 @@ impl Planner<'_> {
             }
         }
         let seen = self.observe_all(&looks).await;
+        let strangers: BTreeSet<&Address> = objects
+            .iter()
+            .zip(&seen)
+            .filter(|((_, object), seen)| match self.mark_of(object, seen.as_ref().ok()) {
+                Some(mark) => foreign(&mark, &self.lineage, &object.name).is_some(),
+                None => false,
+            })
+            .map(|((address, _), _)| *address)
+            .collect();
         for ((address, object), seen) in objects.into_iter().zip(seen) {
             match seen {
                 Ok(seen) => {
-                    self.remove_seen(address, &object, seen, Role::Remove, None);
+                    // What is owned through its parent is ours only while the parent is.
+                    let part = self.mark_of(&object, Some(&seen)) == Some(MarkSeen::ByParent);
+                    let stranger = object.deps.iter().find(|d| part && strangers.contains(d));
+                    self.remove_seen(address, &object, seen, Role::Remove, None, stranger);
                 }
                 Err(error) => {
                     self.errors.push(PlanError::Observe { address: address.clone(), error });
                 }
             }
         }
+    }
+
+    /// The mark on a recorded object, if it exists and its kind can read it.
+    fn mark_of(&self, object: &Object, seen: Option<&Option<Value>>) -> Option<MarkSeen> {
+        let seen = seen?.as_ref()?;
+        self.registry.get(&object.kind)?.mark(seen).ok()
     }
 
     /// A recorded object with the props that decide how it is deleted, and how to look at it.
@@ -518,7 +540,7 @@ impl Planner<'_> {
     async fn remove_object(&mut self, address: &Address, object: &Object, role: Role) -> bool {
         let Some((object, look)) = self.look_back(address, object, None) else { return false };
         match self.reader.observe(&look.kind, &look.target).await {
-            Ok(seen) => self.remove_seen(address, &object, seen, role, None),
+            Ok(seen) => self.remove_seen(address, &object, seen, role, None, None),
             Err(error) => {
                 self.errors.push(PlanError::Observe { address: address.clone(), error });
                 false
@@ -526,7 +548,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Plans the deletion of an object that was looked at. False if nothing has to be deleted.
+    /// Plans the deletion of an object that was looked at; `stranger` is the somebody else's object that it is a part of. False if
+    /// nothing has to be deleted.
     fn remove_seen(
         &mut self,
         address: &Address,
@@ -534,13 +557,20 @@ impl Planner<'_> {
         seen: Option<Value>,
         role: Role,
         effect: Option<DataEffect>,
+        stranger: Option<&Address>,
     ) -> bool {
         let Some(kind) = self.registry.get(&object.kind) else { return false };
         let (was, pursuit) = remembered(object);
         let was = was.or_else(|| Some((object.props.clone(), Value::Null)));
         let mut case = ErasedCase { want: None, seen, was, pursuit, mark: self.mark(address) };
         let mut because = None;
-        let mut next = match self.next(kind.as_ref(), &case) {
+        let decided = match stranger {
+            Some(parent) => {
+                Err(Obstacle::Foreign(format!("{parent}, which it is a part of, is not ours")))
+            }
+            None => self.next(kind.as_ref(), &case),
+        };
+        let mut next = match decided {
             Ok(next) => next,
             // An object of that name which is not ours: ours does not exist (any more).
             Err(Obstacle::Foreign(problem)) => {
@@ -578,6 +608,7 @@ impl Planner<'_> {
             outputs: Value::Null,
             deposes: None,
             restores: false,
+            forgets: stranger.is_some(),
         };
         match next {
             Next::Gone | Next::Converged(_) => step.action = Action::Record,
@@ -630,14 +661,12 @@ fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation:
 }
 
 /// Why an object with this mark is not ours.
-pub(crate) fn foreign(mark: &MarkSeen, lineage: &str) -> Option<String> {
+pub(crate) fn foreign(mark: &MarkSeen, lineage: &str, name: &str) -> Option<String> {
     match mark {
         MarkSeen::Lineage { lineage: found, pipeline } if found != lineage => Some(format!(
-            "an object of that name exists and belongs to another state (pipeline `{pipeline}`, lineage {found})"
+            "`{name}` exists and belongs to another state (pipeline `{pipeline}`, lineage {found})"
         )),
-        MarkSeen::Absent => {
-            Some("an object of that name exists that this pipeline did not create".into())
-        }
+        MarkSeen::Absent => Some(format!("`{name}` exists and this pipeline did not create it")),
         _ => None,
     }
 }

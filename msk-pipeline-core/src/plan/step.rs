@@ -98,6 +98,9 @@ pub struct Step {
     /// True if this object was deposed and becomes the current one again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restores: bool,
+    /// True if the object is a part of somebody else's: it is forgotten as it is, and not looked at again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgets: bool,
 }
 
 /// What kind of step it is.

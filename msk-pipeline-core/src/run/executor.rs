@@ -302,7 +302,7 @@ impl Executor<'_> {
             return Err(failed(format!("kind {} is not registered", step.kind), ""));
         };
         self.take_place(step).await?;
-        Walk {
+        let walk = Walk {
             executor: self,
             kind,
             step,
@@ -311,9 +311,8 @@ impl Executor<'_> {
             accepted: None,
             waiting: None,
             attempts: BTreeMap::new(),
-        }
-        .walk()
-        .await
+        };
+        if step.forgets { walk.gone().await } else { walk.walk().await }
     }
 
     /// Makes the step's object the current one where it takes over from another.
@@ -385,8 +384,8 @@ struct Walk<'a> {
     accepted: Option<(Value, Timestamp)>,
     /// What is waited for, since when, and how it looked.
     waiting: Option<(String, Timestamp, String)>,
-    /// Failures by class, for the pauses between attempts.
-    attempts: BTreeMap<&'static str, u32>,
+    /// Failures by class and call since the last call that was accepted, for the pauses between attempts.
+    attempts: BTreeMap<(&'static str, String), u32>,
 }
 
 impl Walk<'_> {
@@ -479,7 +478,8 @@ impl Walk<'_> {
             );
             return Ok(Next::Wait { condition, then: Vec::new() });
         }
-        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &plan.lineage)) {
+        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &plan.lineage, &self.step.name))
+        {
             if self.want.is_none() {
                 return Ok(Next::Gone);
             }
@@ -534,7 +534,7 @@ impl Walk<'_> {
         drop(permit);
         let retry = match &answer {
             Ok(_) => None,
-            Err(error) => self.patience(error, call.effect),
+            Err(error) => self.patience(error, &call),
         };
         events.emit(RunEvent::CallFinished {
             address: address.clone(),
@@ -592,7 +592,8 @@ impl Walk<'_> {
     }
 
     /// How long to pause before observing again after a failure; `None` if it stays a failure.
-    fn patience(&mut self, error: &CallError, effect: Effect) -> Option<Duration> {
+    fn patience(&mut self, error: &CallError, call: &ErasedProposed) -> Option<Duration> {
+        let effect = call.effect;
         let (name, attempts, pause): (_, u32, fn(u32) -> Duration) = match error.class {
             Class::Throttled => ("throttled", 20, backoff),
             Class::Unknown => ("unknown", 8, backoff),
@@ -602,12 +603,16 @@ impl Walk<'_> {
             Class::NotYet => ("not yet", 60, |_| Duration::from_secs(3)),
             Class::NotFound if effect == Effect::Delete => ("gone", 3, |_| Duration::from_secs(2)),
             Class::NotFound => ("not found", 10, |_| Duration::from_secs(3)),
+            // Services refuse to delete what is being deleted, in words of their own: looking again tells whether that is all.
+            Class::Invalid if effect == Effect::Delete => {
+                ("refused", 1, |_| Duration::from_secs(2))
+            }
             Class::Denied | Class::Expired | Class::Invalid | Class::Quota => return None,
         };
         if error.class == Class::Unknown && self.executor.cancel.is_cancelled() {
             return Some(Duration::ZERO);
         }
-        let attempt = self.attempts.entry(name).or_default();
+        let attempt = self.attempts.entry((name, call.call.to_string())).or_default();
         *attempt += 1;
         (*attempt <= attempts).then(|| pause(*attempt - 1))
     }

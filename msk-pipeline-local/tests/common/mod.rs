@@ -2,26 +2,31 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod spellings;
+pub mod watch;
+
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use msk_pipeline_aws::components::components;
 use msk_pipeline_aws::kinds::registry;
-use msk_pipeline_aws::{Artifacts, Session};
+use msk_pipeline_aws::{Artifact, Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
-use msk_pipeline_core::graph::Graph;
-use msk_pipeline_core::plan::{Plan, Verb};
+use msk_pipeline_core::graph::{Graph, Resource};
+use msk_pipeline_core::plan::{Action, Plan, Verb};
 use msk_pipeline_core::run::{
     ApplyOptions, AutoApprove, Cancel, Engine, EventSink, RunError, RunEvent, RunSummary,
     StepOutcome,
 };
 use msk_pipeline_core::state::{FileStore, MemoryDisk, Pin, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::InProcess;
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 /// Everything that outlives a simulated process.
@@ -55,8 +60,7 @@ impl Cloud {
 /// A plugin archive with one connector class, which no test has to fetch.
 pub struct Plugin {
     pub sha256: String,
-    pub size: usize,
-    pub path: PathBuf,
+    pub bytes: Vec<u8>,
 }
 
 impl Plugin {
@@ -72,18 +76,12 @@ impl Plugin {
         let bytes = zipped(&[("mysql/connector.jar", &jar), ("mysql/RELEASE", release.as_bytes())]);
         let digest = Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        // Several test binaries make the same file: each writes its own and gives it the name afterwards.
-        let mine = path.join(format!("{sha256}.{}", std::process::id()));
-        let path = path.join(format!("{sha256}.zip"));
-        std::fs::write(&mine, &bytes).unwrap();
-        std::fs::rename(&mine, &path).unwrap();
-        Self { sha256, size: bytes.len(), path }
+        Self { sha256, bytes }
     }
 
     /// What packing would tell of it, for the connectors of all examples.
     pub fn facts(&self) -> Facts {
-        let fact = json!({ "sha256": self.sha256, "size": self.size, "class": Self::CLASS });
+        let fact = json!({ "sha256": self.sha256, "size": self.bytes.len(), "class": Self::CLASS });
         ["orders", "mysql"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
     }
 }
@@ -121,6 +119,8 @@ pub struct Process {
     pub clock: Arc<dyn Clock>,
     pub session: Session,
     pub facts: Facts,
+    /// Resources beside those that the document expands to.
+    pub extra: Vec<Resource>,
 }
 
 impl Process {
@@ -132,7 +132,9 @@ impl Process {
     ) -> Self {
         let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
-        let files = PLUGINS.iter().map(|plugin| (plugin.sha256.clone(), plugin.path.clone()));
+        let files = PLUGINS
+            .iter()
+            .map(|plugin| (plugin.sha256.clone(), Artifact::Bytes(plugin.bytes.clone())));
         let artifacts = Artifacts(files.collect());
         let engine = Engine {
             registry: registry(&session, &artifacts),
@@ -144,7 +146,7 @@ impl Process {
             pin: pin(),
             who: "test".into(),
         };
-        Self { engine, events, clock, session, facts: PLUGINS[0].facts() }
+        Self { engine, events, clock, session, facts: PLUGINS[0].facts(), extra: Vec::new() }
     }
 
     pub fn simple(cloud: &Cloud) -> Self {
@@ -175,7 +177,7 @@ impl Process {
     }
 
     pub fn graph(&self, toml: &str) -> Graph {
-        graph(toml, &self.engine, &self.facts)
+        graph(toml, &self.engine, &self.facts, &self.extra)
     }
 
     pub async fn plan(&self, toml: &str) -> Plan {
@@ -193,13 +195,14 @@ impl Process {
     }
 }
 
-pub fn graph(toml: &str, engine: &Engine, facts: &Facts) -> Graph {
+fn graph(toml: &str, engine: &Engine, facts: &Facts, extra: &[Resource]) -> Graph {
     let components = components();
     let document = Document::parse(toml).expect("the document parses");
     let pipeline =
         document.pipeline(&components, &Overlay::default()).expect("the document is right");
     let expanded = pipeline.expand(&components, &engine.pin, facts).expect("it expands");
-    Graph::build(expanded.resources, &engine.registry).expect("the graph is right")
+    let resources = expanded.resources.into_iter().chain(extra.iter().cloned()).collect();
+    Graph::build(resources, &engine.registry).expect("the graph is right")
 }
 
 /// Operations of a plan, as `address operation`.
@@ -208,6 +211,59 @@ pub fn operations(plan: &Plan) -> Vec<String> {
         .iter()
         .flat_map(|s| s.calls.iter().map(move |c| format!("{} {}", s.address, c.op)))
         .collect()
+}
+
+/// What exists, as `service kind id`.
+pub fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
+    let now = process.clock.wall().0;
+    cloud.world.with(|world| {
+        let all = SERVICES.iter().flat_map(|service| {
+            let rows = (service.inventory)(world, now);
+            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
+        });
+        all.collect()
+    })
+}
+
+/// The plan changes nothing.
+#[track_caller]
+pub fn assert_nothing(plan: &Plan, when: &str) {
+    assert!(plan.refusals.is_empty(), "{when}: {:?}", plan.refusals);
+    let steps: Vec<_> = plan.steps.iter().filter(|s| s.action != Action::NoOp).collect();
+    assert!(steps.is_empty(), "{when}: {steps:#?}");
+}
+
+/// The document with each `from`, which it has once, replaced.
+pub fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(toml.to_owned(), |toml, (from, to)| {
+        assert_eq!(toml.matches(from).count(), 1, "{from:?} is there once");
+        toml.replacen(from, to, 1)
+    })
+}
+
+/// A world in which a pipeline was applied, ten minutes later. Has a thread of its own, so that tests with a runtime can ask for it.
+pub fn applied(toml: &str) -> Cloud {
+    let run = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+            let cloud = Cloud::new(Settings::default());
+            let process = Process::simple(&cloud).of(toml);
+            let summary = process.apply(toml).await.unwrap();
+            assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+            Cloud { wall: process.clock.wall() + Duration::from_mins(10), ..cloud }
+        })
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+/// An output of the pipeline as text.
+pub async fn output(process: &Process, address: &str, name: &str) -> String {
+    let state = process.engine.state().await.unwrap();
+    let record = state.records.iter().find(|(a, _)| a.as_str() == address).expect("an address");
+    match &record.1.current.as_ref().unwrap().outputs[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 pub const PART_A: &str = r#"

@@ -26,10 +26,13 @@ pub(super) async fn observe(
         .map_err(|e| classify("kafkaconnect:DescribeConnector", e));
     let Some(connector) = absent(answer)? else { return Ok(None) };
     let Some(tags) = absent(connect::tags(&kind.client, &arn).await)? else { return Ok(None) };
-    let Some(operations) = absent(operations(kind, &arn).await)? else { return Ok(None) };
-
     let mut seen = seen(arn, &connector);
     seen.tags = tags;
+    if seen.state == "CREATING" {
+        // Operations begin after that; a create is polled for minutes.
+        return Ok(Some(seen));
+    }
+    let Some(operations) = absent(operations(kind, &seen.arn).await)? else { return Ok(None) };
     seen.newest_operation =
         operations.first().and_then(|o| o.connector_operation_arn()).map(str::to_owned);
     let pursued = pursued(target, &operations);

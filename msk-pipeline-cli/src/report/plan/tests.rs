@@ -22,6 +22,7 @@ fn step(address: &str, action: Action, calls: Vec<ErasedProposed>, after: &[usiz
         outputs: Value::Null,
         deposes: None,
         restores: false,
+        forgets: false,
     }
 }
 
