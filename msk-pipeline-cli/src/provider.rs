@@ -8,6 +8,7 @@ use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::{Artifacts, Session, kinds, plugins};
 use msk_pipeline_core::dsl::Components;
 use msk_pipeline_core::kind::Registry;
+use msk_pipeline_core::plan::{Action, Plan, Step};
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -42,6 +43,21 @@ pub(crate) async fn prepare(
             Err(Failure::new(Exit::Failed, format!("packing the plugins failed: {error}")))
         }
     }
+}
+
+/// True if a step forgets an object that stays in AWS because the file says so.
+pub(crate) fn is_kept(step: &Step) -> bool {
+    // A recorded step that goes on has outputs; one that is forgotten because it is somebody else's has a reason.
+    step.action == Action::Record
+        && step.outputs.is_null()
+        && step.because.is_none()
+        && kinds::is_kept(&step.props)
+}
+
+/// What a plan keeps, as (address, name).
+pub(crate) fn kept(plan: &Plan) -> Vec<(String, String)> {
+    let kept = plan.steps.iter().filter(|s| is_kept(s));
+    kept.map(|s| (s.address.to_string(), s.name.clone())).collect()
 }
 
 /// Clients that reach nothing: for what is pure.

@@ -92,6 +92,76 @@ async fn seed_parity_goes_there_and_back() {
     there_and_back(SEED_PARITY, 0).await;
 }
 
+/// What exists in `after` and not in `before`; what AWS draws at random is left out.
+fn new_rows(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+    let known = |row: &String| {
+        let cut = row
+            .find(" sg-")
+            .map(|at| at + 3)
+            .or_else(|| row.find("cluster-").filter(|_| row.contains('!')));
+        row[..cut.unwrap_or(row.len())].to_owned()
+    };
+    after.difference(before).map(known).collect()
+}
+
+/// What a database that is kept needs is kept with it; who is destroyed is gone from its rules; the next apply takes it back, and
+/// with another state it is somebody else's.
+#[tokio::test(start_paused = true)]
+async fn a_kept_database_keeps_what_it_needs() {
+    let empty = Cloud::new(Settings::default());
+    let before = inventory(&empty, &Process::simple(&empty));
+    let toml = replaced(MYSQL_CDC, &[("on_destroy = \"snapshot\"", "on_destroy = \"keep\"")]);
+    let cloud = APPLIED.fork();
+    let process = Process::simple(&cloud).of(&toml);
+    let plan = process.engine.plan(&process.graph(&toml), Verb::Destroy, &[]).await.unwrap();
+    let touched: Vec<_> =
+        operations(&plan).into_iter().filter(|op| op.starts_with("database.")).collect();
+    assert_eq!(touched, Vec::<String>::new());
+    let kept = |step: &&Step| msk_pipeline_aws::kinds::is_kept(&step.props);
+    let all = plan.steps.iter().filter(|s| s.address.as_str().starts_with("database."));
+    assert!(all.clone().all(|s| kept(&s)), "{:#?}", all.collect::<Vec<_>>());
+    let summary = process.destroy(&toml).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert!(process.engine.state().await.unwrap().records.is_empty());
+    let rows = new_rows(&before, &inventory(&cloud, &process));
+    assert_eq!(
+        rows,
+        [
+            "ec2 security-group sg-",
+            "rds db-cluster orders-orders",
+            "rds db-cluster-parameter-group orders-orders-cluster-mysql8-0",
+            "rds db-instance orders-orders-reader-a",
+            "rds db-instance orders-orders-writer",
+            "rds db-parameter-group orders-orders-instance-mysql8-0",
+            "rds db-subnet-group orders-orders",
+            "secretsmanager secret orders/orders/capture",
+            "secretsmanager secret rds!",
+        ]
+    );
+    // Nobody who is gone is named in the group's rules.
+    let rules = process.session.ec2.describe_security_group_rules().send().await.unwrap();
+    let named = rules.security_group_rules().iter().filter(|r| r.referenced_group_info().is_some());
+    assert_eq!(named.count(), 0);
+
+    // A state that knows nothing of it.
+    let other = Cloud { disk: MemoryDisk::default(), ..cloud.fork() };
+    let stranger = Process::simple(&other).of(&toml);
+    let plan = stranger.plan(&toml).await;
+    let refused: Vec<_> = plan.refusals.iter().map(|r| r.address.as_str()).collect();
+    assert!(refused.contains(&"database.orders.cluster"), "{refused:?}");
+    assert!(plan.refusals.iter().all(|r| r.help.contains("existing")), "{:?}", plan.refusals);
+
+    // The same state takes it back.
+    let plan = process.plan(&toml).await;
+    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+    let touched: Vec<_> =
+        operations(&plan).into_iter().filter(|op| op.starts_with("database.")).collect();
+    assert_eq!(touched, ["database.orders.rules ec2:AuthorizeSecurityGroupIngress"]);
+    let summary = process.apply(&toml).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert_nothing(&process.plan(&toml).await, "after it was taken back");
+}
+
 /// The world in which the recommended pipeline was applied.
 static APPLIED: LazyLock<Cloud> = LazyLock::new(|| applied(MYSQL_CDC));
 

@@ -224,6 +224,7 @@ impl Component for Kafka {
             name: group_name.clone(),
             description: format!("Brokers of {}", cx.header.name),
             vpc_id: Network::output(network_kind::Network::VPC_ID),
+            keep: false,
             tags: tags.clone(),
         };
         cx.add::<SecurityGroup>(address("group"), stage::SECURITY_GROUPS, &group, []);
@@ -232,6 +233,7 @@ impl Component for Kafka {
             name: format!("rules of {group_name}"),
             group_id: group_id.clone(),
             rules: self.rules(name, &group_id, cx),
+            keep: false,
         };
         cx.add::<SecurityGroupRules>(address("rules"), stage::SECURITY_GROUPS, &rules, []);
 

@@ -330,6 +330,7 @@ async fn a_secret_lives_and_dies_and_lives_again() {
         description: "d".into(),
         kms_key: None,
         existing: false,
+        keep: false,
         tags: BTreeMap::new(),
     };
     assert_eq!(secret.converge(Some(props.clone())).await, ["CreateSecret"]);

@@ -66,6 +66,14 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(connector::Connector::new(session))
 }
 
+/// True if these recorded props say that a destroy leaves the object in AWS: its own `keep`, or a database's `on_destroy = "keep"`.
+///
+/// Whoever removes such an object from a pipeline only forgets it. Its mark stays on it, so that a later run with the same state takes
+/// it back, and one with another state finds it foreign.
+pub fn is_kept(props: &serde_json::Value) -> bool {
+    props["keep"] == true || props["on_destroy"] == "keep"
+}
+
 /// The partition that a region is in.
 pub(crate) fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {

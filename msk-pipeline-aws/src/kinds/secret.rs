@@ -44,6 +44,9 @@ pub struct Props {
     /// True for a secret that the user has already: it is looked up and never changed.
     #[serde(default)]
     pub existing: bool,
+    /// A destroy leaves the secret in AWS: the database whose user it is for is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
     /// The user's tags.
     pub tags: Tags,
 }
@@ -430,7 +433,7 @@ fn update(want: &Props, seen: &Seen, case: &Case<Secret>) -> Next<Call, Outputs>
 }
 
 fn delete(case: &Case<Secret>, seen: &Seen) -> Next<Call, Outputs> {
-    if seen.existing {
+    if seen.existing || case.was.as_ref().is_some_and(|was| was.props.keep) {
         return Next::Gone;
     }
     let ours = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Delete { .. }));
@@ -466,6 +469,7 @@ mod tests {
             description: "d".into(),
             kms_key: None,
             existing: false,
+            keep: false,
             tags: Tags::new(),
         }
     }

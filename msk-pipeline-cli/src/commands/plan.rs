@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::NoEvents;
-use serde_json::json;
+use serde_json::json as document;
 
 use super::run::Prepared;
 use crate::args::PlanArgs;
@@ -15,6 +15,7 @@ use crate::diagnostic::{Failure, problems_json};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
+use crate::report::json;
 use crate::report::plan::View;
 use crate::settings::{Settings, quoted};
 
@@ -41,11 +42,12 @@ pub(super) async fn run(
         })?;
     }
     if printer.json {
-        printer.data_json(&json!({
+        printer.data_json(&document!({
             "version": 1,
             "changes": plan.has_changes(),
             "simulated": simulated,
             "plan": plan,
+            "kept": json::kept(&plan),
             "needs_consent": plan.needs_consent(),
             "notices": prepared.expanded.notices,
             "problems": problems_json(&prepared.expanded.problems, &prepared.declaration.source),

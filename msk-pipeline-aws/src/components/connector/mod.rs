@@ -301,6 +301,7 @@ impl Plan<'_> {
             name: name.clone(),
             description: format!("Workers of connector {} of {}", self.name, cx.header.name),
             vpc_id: Network::output(network_kind::Network::VPC_ID),
+            keep: false,
             tags: self.tags.clone(),
         };
         cx.add::<SecurityGroup>(self.address("group"), stage::SECURITY_GROUPS, &group, []);
@@ -328,6 +329,7 @@ impl Plan<'_> {
                 egress(53, anywhere(), "resolvers named by the VPC"),
                 resolver,
             ],
+            keep: false,
         };
         cx.add::<SecurityGroupRules>(self.address("rules"), stage::SECURITY_GROUPS, &props, []);
     }

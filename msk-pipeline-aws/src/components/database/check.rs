@@ -196,8 +196,8 @@ fn settings(database: &Database, cx: &mut Expansion<'_>) {
     if database.on_destroy == Some(OnDestroy::Keep) {
         cx.warn(
             "on_destroy",
-            "a destroy leaves the database, its groups and its subnet group in AWS and forgets them",
-            "its security group can't be removed while the database uses it: destroy the other stages by name",
+            "a destroy leaves the database and what it needs in AWS: its security group with its rules, its subnet and parameter groups, the capture user's secret",
+            "an apply with the same state takes them back; delete them by hand when they are no longer needed",
         );
     }
 }

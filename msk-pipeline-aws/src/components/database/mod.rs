@@ -471,6 +471,7 @@ impl<'a> Plan<'a> {
             description: format!("User and password with which connectors read {}", self.name),
             kms_key: self.kms_key.clone(),
             existing: existing.is_some(),
+            keep: self.keep,
             tags: self.tags.clone(),
         };
         let address = Database::capture_secret(self.name);
@@ -493,6 +494,7 @@ impl<'a> Plan<'a> {
             name: name.clone(),
             description: format!("Database {} of the pipeline {}", self.name, cx.header.name),
             vpc_id: Input::output(NETWORK, "vpc_id"),
+            keep: self.keep,
             tags: self.tags.clone(),
         };
         cx.add::<SecurityGroup>(self.address("group"), "security-groups", &group, []);
@@ -527,6 +529,7 @@ impl<'a> Plan<'a> {
             name: format!("rules of {name}"),
             group_id: self.output("group", SecurityGroup::GROUP_ID),
             rules,
+            keep: self.keep,
         };
         cx.add::<SecurityGroupRules>(self.address("rules"), "security-groups", &props, []);
         let subnets = db_subnet_group::Props {
