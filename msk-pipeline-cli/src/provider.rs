@@ -6,9 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::{Artifacts, Session, kinds, plugins};
-use msk_pipeline_core::dsl::Components;
+use msk_pipeline_core::dsl::{Components, Notice};
+use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
 use msk_pipeline_core::plan::{Action, Plan, Step};
+use msk_pipeline_core::state::State;
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -43,6 +45,11 @@ pub(crate) async fn prepare(
             Err(Failure::new(Exit::Failed, format!("packing the plugins failed: {error}")))
         }
     }
+}
+
+/// What only a person can do about the rows that exist already, given what is recorded.
+pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
+    msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
 }
 
 /// True if a step forgets an object that stays in AWS because the file says so.

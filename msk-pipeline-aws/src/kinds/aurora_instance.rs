@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Target, Verdict,
+    Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -332,6 +332,14 @@ impl Kind for AuroraInstance {
             Seen::Instance(instance) => Mark::seen_in_tags(&instance.tags),
             Seen::Impossible { .. } => MarkSeen::ReadOnly,
         }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        let Seen::Instance(seen) = seen else { return None };
+        let mut says: Vec<String> =
+            seen.parameter_states.iter().filter(|s| *s != "in-sync").cloned().collect();
+        says.extend(seen.pending.iter().map(|what| format!("{what} pending")));
+        Some(Status::new(&seen.status).says(Some(says.join(", "))))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use msk_pipeline_core::kind::{CallError, Case, Guard, Kind, MarkSeen, Next, Sent, Target};
+use msk_pipeline_core::kind::{CallError, Case, Guard, Kind, MarkSeen, Next, Sent, Status, Target};
 use serde::{Deserialize, Serialize};
 
 use super::aurora_cluster::{self, Cluster, Outputs};
@@ -94,6 +94,10 @@ impl Kind for DbClusterLookup {
 
     fn mark(_seen: &Seen) -> MarkSeen {
         MarkSeen::ReadOnly
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(seen.cluster.state())
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

@@ -74,6 +74,12 @@ pub fn is_kept(props: &serde_json::Value) -> bool {
     props["keep"] == true || props["on_destroy"] == "keep"
 }
 
+/// A time of the SDK's, if it is one that can be written down.
+fn timestamp(at: Option<&aws_smithy_types::DateTime>) -> Option<msk_pipeline_core::Timestamp> {
+    let millis = at?.to_millis().ok()?;
+    u64::try_from(millis).ok().map(msk_pipeline_core::Timestamp)
+}
+
 /// The partition that a region is in.
 pub(crate) fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {

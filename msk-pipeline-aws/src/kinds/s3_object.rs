@@ -20,7 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, DataEffect, Effect, Guard, Input, Kind, MarkSeen, Next,
-    Proposed, Sent, Succession, Target,
+    Proposed, Sent, Status, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +167,10 @@ impl Kind for S3Object {
             }
             _ => MarkSeen::ByParent,
         }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        seen.current.is_some().then(Status::exists)
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

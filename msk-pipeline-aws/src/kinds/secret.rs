@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use aws_sdk_secretsmanager::types::Tag;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Kind, Mark, MarkSeen,
-    Next, Proposed, Sent, Target, Verdict,
+    Next, Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -220,6 +220,10 @@ impl Kind for Secret {
 
     fn mark(seen: &Seen) -> MarkSeen {
         if seen.existing { MarkSeen::ReadOnly } else { Mark::seen_in_tags(&seen.tags) }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(if seen.deleted { Status::new("scheduled for deletion") } else { Status::exists() })
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

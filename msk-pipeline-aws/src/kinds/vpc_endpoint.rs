@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Filter, ResourceType, VpcEndpointType};
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Input, Kind, Mark,
-    MarkSeen, Next, Proposed, Sent, Target,
+    MarkSeen, Next, Proposed, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +229,10 @@ impl Kind for VpcEndpoint {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(Status::new(&seen.state).says(Some(&seen.failure)))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Condition, DataEffect, Effect, Guard, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Succession, Target,
+    Proposed, Sent, Status, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +174,10 @@ impl Kind for WorkerConfiguration {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(Status::new(&seen.state))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

@@ -9,6 +9,7 @@ use msk_pipeline_core::dsl::Expanded;
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::{ApplyOptions, Engine, EventSink, RunError, RunSummary};
+use msk_pipeline_core::state::Loaded;
 use serde_json::Value;
 
 use crate::declaration::Declaration;
@@ -58,7 +59,11 @@ impl Prepared {
         let plugins = provider::prepare(&declaration, folder, settings.local).await?;
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
-        let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
+        let (mut expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
+        // A run changes what is recorded: what is new is known before it alone.
+        let recorded = target.store.load().await.and_then(Loaded::fold);
+        let recorded = recorded.map_err(|e| Failure::store(&e))?;
+        expanded.notices.extend(provider::snapshot_notices(&graph, &recorded));
         if !printer.json {
             warn(&expanded.problems, &declaration.source, printer);
             warn(&plugins.warnings, &declaration.source, printer);

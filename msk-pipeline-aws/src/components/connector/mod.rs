@@ -7,7 +7,8 @@
 //! * **Snapshot**: Aurora refuses the global read lock, so Debezium's initial snapshot would hold a lock on every captured table until
 //!   it has read the last one, and without locks it would miss what is committed between the snapshot's start and the reading of the
 //!   binlog position. So the connector starts with `no_data` and without locks (it reads schemas only, and streams), and existing rows
-//!   are read by an *incremental* snapshot, in chunks, while it streams. A row in the signal table starts it; the statement is told.
+//!   are read by an *incremental* snapshot, in chunks, while it streams. A row in the signal table starts it; the statement is told by
+//!   [`snapshot_notices`], for the tables that are new.
 //! * **Secrets**: the configuration names a secret, and AWS's own config provider resolves it in the workers. It has no home in Maven
 //!   Central; its ZIP comes from its releases, and the digest of the first fetch is locked.
 //! * **Place**: offsets and schema history have topics of their own with a `generation`, made before the connector, so that replacing
@@ -24,11 +25,12 @@ mod config;
 mod keys;
 mod role;
 mod schema;
+mod snapshot;
 
 use std::collections::BTreeMap;
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Declared, Expansion, Notice, Schema, quoted};
+use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
 use serde::de::Error as _;
@@ -37,6 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
 use self::config::Names;
+pub use self::snapshot::snapshot_notices;
 use super::database::Database;
 use super::kafka::{Kafka, Listener, days};
 use super::network::Network;
@@ -267,7 +270,6 @@ impl Component for Connector {
         plan.plugin(cx);
         plan.worker(cx);
         plan.connector(topics, cx);
-        plan.first_snapshot(cx);
     }
 }
 
@@ -525,25 +527,6 @@ impl Plan<'_> {
         needs.extend(topics);
         needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
-    }
-
-    /// How existing rows get into the topics: nothing does it by itself.
-    fn first_snapshot(&self, cx: &mut Expansion<'_>) {
-        if self.connector.snapshot != Snapshot::Incremental || self.connector.tables.is_empty() {
-            return;
-        }
-        let signal = self.source.database.signal_table();
-        let tables: Vec<_> = self.connector.tables.iter().map(|t| format!("\"{t}\"")).collect();
-        cx.notice(Notice {
-            about: format!("connector.{}", self.name),
-            title: format!(
-                "Read the rows that exist already: once the connector runs, write this signal into `{signal}`. Until then only changes are captured."
-            ),
-            body: format!(
-                "INSERT INTO {signal} (id, type, data) VALUES (UUID(), 'execute-snapshot',\n  '{{\"data-collections\": [{}], \"type\": \"incremental\"}}');\n",
-                tables.join(", ")
-            ),
-        });
     }
 }
 

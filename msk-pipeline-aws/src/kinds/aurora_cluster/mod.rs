@@ -22,7 +22,7 @@ use aws_sdk_rds::types::{
     CloudwatchLogsExportConfiguration, DbCluster, ServerlessV2ScalingConfiguration,
 };
 use msk_pipeline_core::kind::{
-    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Target,
+    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -310,6 +310,20 @@ pub(super) async fn describe(
 }
 
 impl Cluster {
+    /// Its state, for people.
+    pub(super) fn state(&self) -> Status {
+        let mut says: Vec<String> =
+            self.pending.iter().map(|what| format!("{what} pending")).collect();
+        if let Some((_, status)) = self.master_secret.as_ref().filter(|(_, s)| s != "active") {
+            says.push(format!("master secret {status}"));
+        }
+        let behind = self.members.iter().filter(|(.., parameters)| parameters != "in-sync");
+        says.extend(
+            behind.map(|(name, _, parameters)| format!("parameters of {name} {parameters}")),
+        );
+        Status::new(&self.status).says(Some(says.join(", ")))
+    }
+
     pub(super) fn read(cluster: &DbCluster) -> Self {
         let mut pending = Vec::new();
         if let Some(p) = cluster.pending_modified_values() {
@@ -419,6 +433,13 @@ impl Kind for AuroraCluster {
         match seen {
             Seen::Cluster(cluster) => Mark::seen_in_tags(&cluster.tags),
             Seen::Impossible { .. } => MarkSeen::ReadOnly,
+        }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        match seen {
+            Seen::Cluster(cluster) => Some(cluster.state()),
+            Seen::Impossible { .. } => None,
         }
     }
 

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_core::Timestamp;
 use msk_pipeline_core::kind::{
     CallError, Case, Condition, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Target, Verdict,
+    Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +147,11 @@ pub struct Seen {
     operation: Option<Operation>,
     /// The newest operation of all.
     newest: Option<String>,
+    /// What it is doing, and since when it is in its state, if an operation or its creation tells.
+    #[serde(default)]
+    going: Option<String>,
+    #[serde(default)]
+    since: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -298,6 +304,10 @@ impl Kind for MskCluster {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(seen.status())
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
@@ -466,6 +476,12 @@ impl Seen {
 
     pub(super) fn is_usable(&self) -> bool {
         self.state == "ACTIVE"
+    }
+
+    /// Its state, for people.
+    pub(super) fn status(&self) -> Status {
+        let says = self.going.as_ref().or(Some(&self.cause));
+        Status::new(&self.state).since(self.since).says(says)
     }
 
     pub(super) fn state(&self) -> &str {
