@@ -1,9 +1,9 @@
 //! Packs the plugins of a pipeline's connectors before it is expanded: their digests are facts, their archives artifacts.
 //!
-//! Fetches what is missing and writes the cache and the lock file; so it blocks, and runs on a thread that may. It looks at nothing
-//! of AWS.
+//! Fetches what is missing, and writes the cache and, unless it is tentative, the lock file; so it blocks, and runs on a thread that
+//! may. It looks at nothing of AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use msk_pipeline_core::dsl::{Component as _, Facts, Path as Place, Pipeline, Problem, Problems};
@@ -29,6 +29,8 @@ pub struct PackOptions {
     pub offline: bool,
     /// Record nothing, for CI.
     pub locked: bool,
+    /// Write no lock file: what is new is noted in the cache, where packing in earnest finds it. For plans.
+    pub tentative: bool,
     /// Do without the config provider if it can't be had: only for an embedded AWS, whose workers resolve placeholders themselves.
     pub provider_optional: bool,
 }
@@ -44,6 +46,7 @@ impl PackOptions {
             sources: Sources::from_env(),
             offline: false,
             locked: false,
+            tentative: false,
             provider_optional: false,
         }
     }
@@ -56,6 +59,8 @@ pub struct Prepared {
     pub facts: Facts,
     /// The archives by their digest.
     pub artifacts: Artifacts,
+    /// Sources of parts that the lock file does not have, because packing was tentative.
+    pub unrecorded: BTreeSet<String>,
     /// What works and should be looked at.
     pub warnings: Vec<Problem>,
 }
@@ -79,6 +84,7 @@ pub fn prepare(pipeline: &Pipeline, options: &PackOptions) -> Result<Prepared, P
                     "size": package.size,
                     "class": CLASS,
                 });
+                prepared.unrecorded.extend(package.unrecorded);
                 prepared.facts.insert(fact_name(&section.name), fact);
                 prepared.artifacts.0.insert(package.sha256.to_string(), package.path);
             }
@@ -111,6 +117,7 @@ fn plugin(
                 base: options.folder.clone(),
                 offline: options.offline,
                 locked: options.locked,
+                tentative: options.tentative,
                 ..Options::new(&options.cache, &options.lock, options.sources.clone())
             };
             let failed = |error: msk_pipeline_plugin::Error| {

@@ -1,6 +1,5 @@
 //! The only place that knows the provider's names: its components, kinds, and the packing of plugins.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +14,7 @@ use msk_pipeline_core::state::State;
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::settings::Settings;
 
 /// The sections that a file may have.
 pub(crate) fn components() -> Components {
@@ -26,17 +26,19 @@ pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
     kinds::registry(session, artifacts)
 }
 
-/// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are cached under `.msk-pipeline/plugins`
-/// beside the file, and what was fetched is recorded in `msk-pipeline.lock`.
+/// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are kept in the cache folder; what was
+/// fetched first is recorded in `msk-pipeline.lock` beside the file, unless this is `tentative`: then it is only noted in the cache.
 pub(crate) async fn prepare(
     declaration: &Declaration,
-    folder: &Path,
-    local: bool,
+    settings: &Settings,
+    tentative: bool,
 ) -> Result<plugins::Prepared, Failure> {
     let pipeline = declaration.pipeline.clone();
-    let mut options = plugins::PackOptions::new(folder);
+    let mut options = plugins::PackOptions::new(settings.folder());
+    options.cache = settings.plugin_cache();
+    options.tentative = tentative;
     // The embedded workers resolve placeholders themselves, so that a rehearsal needs no provider archive.
-    options.provider_optional = local;
+    options.provider_optional = settings.local;
     let packed = tokio::task::spawn_blocking(move || plugins::prepare(&pipeline, &options)).await;
     match packed {
         Ok(Ok(prepared)) => Ok(prepared),

@@ -25,6 +25,7 @@ use msk_pipeline_core::kind::{
 use msk_pipeline_core::plan::{Action, Found, Looked, Plan, Step, Verb, look};
 use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::MemoryDisk;
+use msk_pipeline_core::{Clock, RealClock};
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
@@ -146,7 +147,8 @@ async fn a_kept_database_keeps_what_it_needs() {
 
     // A state that knows nothing of it.
     let other = Cloud { disk: MemoryDisk::default(), ..cloud.fork() };
-    let stranger = Process::simple(&other).of(&toml);
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(other.wall));
+    let stranger = Process::new(&other, other.store(), clock, 8).of(&toml);
     let plan = stranger.plan(&toml).await;
     let refused: Vec<_> = plan.refusals.iter().map(|r| r.address.as_str()).collect();
     assert!(refused.contains(&"database.orders.cluster"), "{refused:?}");

@@ -9,7 +9,7 @@ use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::NoEvents;
 use serde_json::json as document;
 
-use super::run::Prepared;
+use super::run::{Prepared, Purpose};
 use crate::args::PlanArgs;
 use crate::diagnostic::{Failure, problems_json};
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ pub(super) async fn run(
     let verb = if args.destroy { Verb::Destroy } else { Verb::Apply };
     let again = settings.command("plan");
     let interrupt = Interrupt::listen(printer, "plan", again.clone());
-    let prepared = interrupt.or(Prepared::new(settings, printer, "Planning")).await?;
+    let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Plan)).await?;
     let engine = prepared.engine(settings, Arc::new(NoEvents))?;
     let plan = interrupt
         .or(async {
@@ -48,6 +48,7 @@ pub(super) async fn run(
             "simulated": simulated,
             "plan": plan,
             "kept": json::kept(&plan),
+            "unrecorded_parts": prepared.unrecorded,
             "needs_consent": plan.needs_consent(),
             "notices": prepared.expanded.notices,
             "problems": problems_json(&prepared.expanded.problems, &prepared.declaration.source),
@@ -63,6 +64,13 @@ pub(super) async fn run(
             notices,
         };
         printer.data(view.plan(&plan));
+        if verb == Verb::Apply && !prepared.unrecorded.is_empty() {
+            let parts: Vec<&str> = prepared.unrecorded.iter().map(String::as_str).collect();
+            printer.tell(&format!(
+                "An apply would record in msk-pipeline.lock, by digest: {}",
+                parts.join(", ")
+            ));
+        }
     }
     printer.say(next(settings, &plan, args));
     Ok(if !plan.refusals.is_empty() {

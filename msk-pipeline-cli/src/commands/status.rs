@@ -11,7 +11,7 @@ use msk_pipeline_core::run::NoEvents;
 use msk_pipeline_core::state::State;
 use serde_json::{Value, json};
 
-use super::run::Prepared;
+use super::run::{Prepared, Purpose};
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
@@ -22,7 +22,7 @@ use crate::settings::Settings;
 pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Result<Exit, Failure> {
     let again = settings.command("status");
     let interrupt = Interrupt::listen(printer, "status", again.clone());
-    let prepared = interrupt.or(Prepared::new(settings, printer, "Looking at")).await?;
+    let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Status)).await?;
     let engine = prepared.engine(settings, Arc::new(NoEvents))?;
     let (state, looked, plan) = interrupt
         .or(async {
