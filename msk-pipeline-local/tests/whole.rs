@@ -165,6 +165,31 @@ async fn a_kept_database_keeps_what_it_needs() {
     assert_nothing(&process.plan(&toml).await, "after it was taken back");
 }
 
+/// An instance that somebody else put into the database is not deleted with it, and the refusal comes before anything else is.
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_instance_stops_a_destroy() {
+    let process = Process::simple(&APPLIED.fork()).of(MYSQL_CDC);
+    process
+        .session
+        .rds
+        .create_db_instance()
+        .db_instance_identifier("analytics")
+        .db_cluster_identifier("orders-orders")
+        .db_instance_class("db.r7g.large")
+        .engine("aurora-mysql")
+        .send()
+        .await
+        .unwrap();
+    let graph = process.graph(MYSQL_CDC);
+    let plan = process.engine.plan(&graph, Verb::Destroy, &[]).await.unwrap();
+    let [refusal] = &plan.refusals[..] else { panic!("{:?}", plan.refusals) };
+    assert_eq!(refusal.address.as_str(), "database.orders.cluster");
+    assert!(refusal.because.contains("analytics"), "{refusal:?}");
+    assert!(process.destroy(MYSQL_CDC).await.is_err());
+    // It does not stand in the way of anything else.
+    assert_nothing(&process.plan(MYSQL_CDC).await, "beside it");
+}
+
 /// The tables that the signals name that are to be written once `toml` is applied.
 async fn signalled(process: &Process, toml: &str) -> Vec<String> {
     let state = process.engine.state().await.unwrap();
@@ -744,12 +769,12 @@ async fn interfere(process: &Process, n: usize) -> Option<(&'static str, &'stati
             let policies = iam.list_role_policies().role_name(ROLE).send().await.unwrap();
             let delete = iam.delete_role_policy().role_name(ROLE);
             delete.policy_name(&policies.policy_names()[0]).send().await.unwrap();
-            ("connector.orders.role", "policy")
+            ("connector.orders.role", "policy.Secret")
         }
         16 => {
             let put = iam.put_role_policy().role_name(ROLE).policy_name("extra");
             put.policy_document(document("s3:*", "*")).send().await.unwrap();
-            ("connector.orders.role", "policy.extra")
+            ("connector.orders.role", "policy.extra.Statement[0]")
         }
         17 => {
             let statement = json!({
@@ -759,7 +784,7 @@ async fn interfere(process: &Process, n: usize) -> Option<(&'static str, &'stati
             let trust = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
             let update = iam.update_assume_role_policy().role_name(ROLE);
             update.policy_document(trust).send().await.unwrap();
-            ("connector.orders.role", "trust")
+            ("connector.orders.role", "trust.Statement[0].Principal.Service")
         }
         18 => {
             iam.update_role().role_name(ROLE).description("mine").send().await.unwrap();

@@ -582,7 +582,7 @@ mod tests {
     use msk_pipeline_core::kind::{Pursuit, Recorded};
 
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, kind, mark, ops};
+    use crate::kinds::testing::{case, deletion, kind, mark, ops};
 
     fn props() -> Props {
         Props {

@@ -355,7 +355,7 @@ mod tests {
 
     #[track_caller]
     fn check(want: Option<Props>, seen: Option<Seen>, pursued: bool, expected: &str) {
-        let session = connect::tests::session();
+        let session = crate::kinds::testing::session();
         let pursuit = pursued.then(pursuit);
         let case = Case { want, seen, was: None, pursuit, mark: mark() };
         let next = Kind::calls(&CustomPlugin::new(&session), &case);

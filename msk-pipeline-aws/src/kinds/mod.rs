@@ -33,8 +33,6 @@ pub mod vpc_endpoint;
 pub mod worker_configuration;
 
 #[cfg(test)]
-pub(crate) mod case_testing;
-#[cfg(test)]
 mod emulated;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -72,6 +70,17 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
 /// it back, and one with another state finds it foreign.
 pub fn is_kept(props: &serde_json::Value) -> bool {
     props["keep"] == true || props["on_destroy"] == "keep"
+}
+
+/// Whether an object that is encrypted with the key `used` would need another one. AWS shows a key's ARN and neither an alias nor
+/// that none was named: then what was recorded tells, and without a record nothing is known to differ.
+fn is_other_key(wanted: Option<&str>, used: Option<&str>, recorded: Option<Option<&str>>) -> bool {
+    match (wanted, used) {
+        (Some(wanted), Some(used)) if !wanted.contains("alias/") => {
+            wanted != used && !used.ends_with(&format!("/{wanted}"))
+        }
+        _ => recorded.is_some_and(|recorded| recorded != wanted),
+    }
 }
 
 /// A time of the SDK's, if it is one that can be written down.

@@ -464,7 +464,7 @@ fn from_secret(tags: &[Tag]) -> Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, kind, mark, ops};
+    use crate::kinds::testing::{case, deletion, kind, mark, ops};
 
     fn want() -> Props {
         Props {

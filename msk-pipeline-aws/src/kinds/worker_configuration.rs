@@ -300,7 +300,7 @@ mod tests {
 
     #[track_caller]
     fn check(want: Option<Props>, seen: Option<Seen>, expected: &str) {
-        let session = connect::tests::session();
+        let session = crate::kinds::testing::session();
         let case = Case { want, seen, was: None, pursuit: None, mark: mark() };
         let next = Kind::calls(&WorkerConfiguration::new(&session), &case);
         assert_eq!(connect::tests::summary(&next), expected);

@@ -245,6 +245,14 @@ impl Component for Connector {
         let cluster = around::cluster(self, cx);
         let source = around::source(self, cx);
         let (Some(cluster), Some(source)) = (cluster, source) else { return };
+        if cx.get::<Network>("").is_none() {
+            cx.error(
+                "",
+                "a connector needs a network: its workers run in subnets of yours",
+                "write a section [network] with `vpc = \"vpc-…\"`",
+            );
+            return;
+        }
         check::check(self, name, &cluster, &source, cx);
         let physical = cx.name(&[name], 100);
         let generation = self.generation.unwrap_or(1);

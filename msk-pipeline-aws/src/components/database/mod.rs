@@ -354,7 +354,7 @@ impl Database {
         full_version(self.version.as_deref().unwrap_or(VERSION))
     }
 
-    /// The port of a created database. An existing one tells its own as an output.
+    /// The port. An existing database that has another one is refused with what to write.
     pub fn port_or_default(&self) -> i32 {
         self.port.unwrap_or(3306)
     }
@@ -483,6 +483,7 @@ impl<'a> Plan<'a> {
         let props = db_cluster_lookup::Props {
             name: identifier.to_owned(),
             engine: self.database.engine().to_owned(),
+            port: self.database.port_or_default(),
             parameters: BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
         };
         cx.add::<DbClusterLookup>(self.address("cluster"), STAGE, &props, []);

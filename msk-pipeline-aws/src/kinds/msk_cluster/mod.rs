@@ -136,6 +136,9 @@ pub struct Seen {
     configuration_revision: i64,
     listeners: BTreeSet<Listener>,
     monitoring: String,
+    /// ARN of the key that encrypts its volumes.
+    #[serde(default)]
+    kms_key: Option<String>,
     log_group: Option<String>,
     log_bucket: Option<String>,
     log_prefix: Option<String>,
@@ -356,7 +359,7 @@ impl Kind for MskCluster {
             "DELETING" => return wait("cluster gone", seen, 8, vec![create(want, &case.mark)]),
             _ => {}
         }
-        if let Some(because) = diff::immutable(want, seen) {
+        if let Some(because) = diff::immutable(want, seen, case.was.as_ref().map(|w| &w.props)) {
             return Next::Replace { because, effect: lost() };
         }
         if let Some((because, help)) = diff::impossible(want, seen) {

@@ -99,6 +99,11 @@ fn from_info(info: &ClusterInfo) -> Seen {
             .enhanced_monitoring()
             .map_or("DEFAULT", EnhancedMonitoring::as_str)
             .to_owned(),
+        kms_key: info
+            .encryption_info()
+            .and_then(EncryptionInfo::encryption_at_rest)
+            .and_then(|e| e.data_volume_kms_key_id())
+            .map(str::to_owned),
         log_group: cloudwatch.and_then(CloudWatchLogs::log_group).map(str::to_owned),
         log_bucket: s3.and_then(S3::bucket).map(str::to_owned),
         log_prefix: s3.and_then(S3::prefix).map(str::to_owned),
