@@ -27,10 +27,8 @@ pub struct PackOptions {
     pub sources: Sources,
     /// Fetch nothing.
     pub offline: bool,
-    /// Record nothing, for CI.
-    pub locked: bool,
-    /// Write no lock file: what is new is noted in the cache, where packing in earnest finds it. For plans.
-    pub tentative: bool,
+    /// What becomes of digests that the lock file does not have.
+    pub recording: Recording,
     /// Do without the config provider if it can't be had: only for an embedded AWS, whose workers resolve placeholders themselves.
     pub provider_optional: bool,
 }
@@ -45,11 +43,22 @@ impl PackOptions {
             folder: folder.to_owned(),
             sources: Sources::from_env(),
             offline: false,
-            locked: false,
-            tentative: false,
+            recording: Recording::default(),
             provider_optional: false,
         }
     }
+}
+
+/// What becomes of the digests of what is fetched for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recording {
+    /// They go into the lock file.
+    #[default]
+    Lock,
+    /// They are noted in the cache, where packing in earnest finds them: for plans, which write nothing.
+    Tentative,
+    /// There must be none: for CI.
+    Refuse,
 }
 
 /// What packing found.
@@ -116,8 +125,8 @@ fn plugin(
             let how = Options {
                 base: options.folder.clone(),
                 offline: options.offline,
-                locked: options.locked,
-                tentative: options.tentative,
+                locked: options.recording == Recording::Refuse,
+                tentative: options.recording == Recording::Tentative,
                 ..Options::new(&options.cache, &options.lock, options.sources.clone())
             };
             let failed = |error: msk_pipeline_plugin::Error| {

@@ -36,7 +36,9 @@ pub(crate) async fn prepare(
     let pipeline = declaration.pipeline.clone();
     let mut options = plugins::PackOptions::new(settings.folder());
     options.cache = settings.plugin_cache();
-    options.tentative = tentative;
+    if tentative {
+        options.recording = plugins::Recording::Tentative;
+    }
     // The embedded workers resolve placeholders themselves, so that a rehearsal needs no provider archive.
     options.provider_optional = settings.local;
     let packed = tokio::task::spawn_blocking(move || plugins::prepare(&pipeline, &options)).await;

@@ -73,13 +73,13 @@ pub fn is_kept(props: &serde_json::Value) -> bool {
 }
 
 /// Whether an object that is encrypted with the key `used` would need another one. AWS shows a key's ARN and neither an alias nor
-/// that none was named: then what was recorded tells, and without a record nothing is known to differ.
-fn is_other_key(wanted: Option<&str>, used: Option<&str>, recorded: Option<Option<&str>>) -> bool {
+/// that none was named: then it counts whether the wanted one is `as_recorded`; without a record nothing is known to differ.
+fn is_other_key(wanted: Option<&str>, used: Option<&str>, as_recorded: Option<bool>) -> bool {
     match (wanted, used) {
         (Some(wanted), Some(used)) if !wanted.contains("alias/") => {
             wanted != used && !used.ends_with(&format!("/{wanted}"))
         }
-        _ => recorded.is_some_and(|recorded| recorded != wanted),
+        _ => as_recorded == Some(false),
     }
 }
 

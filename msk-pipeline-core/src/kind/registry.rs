@@ -65,7 +65,8 @@ pub trait ErasedKind: Send + Sync {
     /// [`Kind::mark`].
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError>;
     /// [`Kind::status`].
-    fn status(&self, _seen: &Value) -> Result<Option<Status>, CallError> {
+    fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {
+        let _ = seen;
         Ok(Some(Status::exists()))
     }
     /// [`Kind::calls`].

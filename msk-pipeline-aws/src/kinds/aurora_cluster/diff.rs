@@ -127,8 +127,8 @@ fn immutable(
     if !seen.encrypted {
         return Some("an unencrypted cluster can't be encrypted".into());
     }
-    let recorded = was.map(|w| w.props.kms_key.as_deref());
-    let other_key = is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), recorded);
+    let as_recorded = was.map(|w| w.props.kms_key == want.kms_key);
+    let other_key = is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), as_recorded);
     other_key.then(|| "the key of an encrypted cluster can't be changed".into())
 }
 

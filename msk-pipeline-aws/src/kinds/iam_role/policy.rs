@@ -233,7 +233,7 @@ fn members(field: &str, old: &Value, new: &Value) -> Vec<Change> {
         let (from, to) = (old.get(&key), new.get(&key));
         match key.as_str() {
             "Action" | "NotAction" => {
-                found.extend(listed(&field, from, to, str::to_ascii_lowercase))
+                found.extend(listed(&field, from, to, str::to_ascii_lowercase));
             }
             "Resource" | "NotResource" => found.extend(listed(&field, from, to, str::to_owned)),
             "Principal" | "NotPrincipal" if from.and(to).is_some_and(Value::is_object) => {

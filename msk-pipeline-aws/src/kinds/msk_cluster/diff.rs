@@ -28,8 +28,8 @@ pub(super) fn immutable(want: &Props, seen: &Seen, was: Option<&Props>) -> Optio
     if family(&want.brokers.instance_type) != family(&seen.instance_type) {
         return Some("a cluster can't change between Standard and Express brokers".into());
     }
-    let recorded = was.map(|was| was.kms_key.as_deref());
-    if is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), recorded) {
+    let as_recorded = was.map(|was| was.kms_key == want.kms_key);
+    if is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), as_recorded) {
         return Some("the key of an encrypted cluster can't be changed".into());
     }
     None
@@ -341,20 +341,21 @@ mod tests {
 
     #[test]
     fn another_key_is_another_cluster() {
-        let other = |wanted: Option<&str>, recorded: Option<Option<&str>>| {
-            let with = |key: Option<&str>| Props { kms_key: key.map(str::to_owned), ..want() };
-            immutable(&with(wanted), &seen(), recorded.map(with).as_ref()).is_some()
+        let with = |key: &str| {
+            let key = (!key.is_empty()).then(|| key.to_owned());
+            Props { kms_key: key, ..want() }
         };
+        let fresh = |wanted| immutable(&with(wanted), &seen(), None).is_some();
+        let other = |wanted, was| immutable(&with(wanted), &seen(), Some(&with(was))).is_some();
         let (arn, alias) = ("arn:aws:kms:eu-west-1:1:key/own", "alias/data");
-        assert!(!other(Some(arn), None));
-        assert!(!other(Some("own"), Some(Some(alias))));
-        assert!(other(Some("arn:aws:kms:eu-west-1:1:key/new"), Some(Some(arn))));
+        assert!(!fresh(arn));
+        assert!(!other("own", alias));
+        assert!(other("arn:aws:kms:eu-west-1:1:key/new", arn));
         // An alias, or none, is known by what was recorded.
-        assert!(!other(Some(alias), None));
-        assert!(!other(Some(alias), Some(Some(alias))));
-        assert!(other(Some("alias/new"), Some(Some(alias))));
-        assert!(!other(None, Some(None)));
-        assert!(other(None, Some(Some(alias))));
+        assert!(!fresh(alias) && !fresh(""));
+        assert!(!other(alias, alias) && !other("", ""));
+        assert!(other("alias/new", alias));
+        assert!(other("", alias));
     }
 
     #[test]
