@@ -204,6 +204,36 @@ fn planning_writes_nothing_beside_the_file() {
 }
 
 #[test]
+fn status_tells_the_state_of_every_object() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    expect(folder, "--local apply --auto-approve", 0);
+    let text = out(&expect(folder, "--local status", 0));
+    assert!(text.contains("  ACTIVE       kafka.main.cluster"), "{text}");
+    assert!(text.contains("  exists       kafka.main.group"), "{text}");
+    assert!(text.lines().skip(2).all(|line| line.ends_with("SIMULATED")), "{text}");
+    // What the file asks for is told beside the state, and does not hide it.
+    let edited = format!("{FILE}brokers = {{ count = 6 }}\n[kafka.second]\n");
+    fs::write(folder.join("pipeline.toml"), edited).expect("written");
+    let output = expect(folder, "--local --json status", 0);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let row = |address: &str| {
+        let all = document["resources"].as_array().expect("rows").iter();
+        all.clone().find(|r| r["address"] == address).expect(address).clone()
+    };
+    let cluster = row("kafka.main.cluster");
+    assert_eq!(
+        (&cluster["status"], &cluster["declared"]),
+        (&"ACTIVE".into(), &"to be changed".into())
+    );
+    assert_eq!(cluster["drift"], Value::Array(Vec::new()));
+    let second = row("kafka.second.cluster");
+    assert_eq!((&second["status"], &second["declared"]), (&"-".into(), &"to be created".into()));
+    let text = out(&expect(folder, "--local status", 0));
+    assert!(text.contains("to be changed by the next apply: kafka:UpdateBrokerCount"), "{text}");
+}
+
+#[test]
 fn one_run_at_a_time() {
     let folder = with_file(FILE);
     let folder = folder.path();

@@ -729,6 +729,31 @@ mod tests {
     }
 
     #[test]
+    fn connectors_need_a_rule_in_the_group_of_an_existing_cluster() {
+        use msk_pipeline_core::dsl::Document;
+        use msk_pipeline_core::state::Pin;
+        let text = "[pipeline]\nname = \"orders\"\nregion = \"eu-west-1\"\n[network]\nvpc = \"vpc-0ab12cd\"\n\
+            [database.db]\n[kafka.main]\nexisting = \"arn:aws:kafka:eu-west-1:111111111111:cluster/prod/u-1\"\nlisteners = [\"tls\"]\n\
+            [connector.c]\nsource = \"db\"\ntables = [\"shop.orders\"]\n";
+        let components = crate::components::components();
+        let document = Document::parse(text).unwrap();
+        let pipeline = document.pipeline(&components, &Default::default()).unwrap();
+        let pin = Pin {
+            account: "111111111111".into(),
+            region: "eu-west-1".into(),
+            partition: "aws".into(),
+        };
+        let expanded = pipeline.expand(&components, &pin, &Default::default()).unwrap();
+        let lookup = expanded.resources.iter().find(|r| r.kind == "aws.kafka.cluster-lookup");
+        assert_eq!(lookup.unwrap().props["name"], "prod");
+        let notice = expanded.notices.iter().find(|n| n.about == "kafka.main").unwrap();
+        assert!(
+            notice.body.contains("--port 9094 --source-group <group of connector.c>"),
+            "{notice:?}"
+        );
+    }
+
+    #[test]
     fn an_existing_cluster_stands_alone_in_the_file_and_in_the_builder() {
         let read = |text: &str| serde_json::from_str::<Kafka>(text).unwrap();
         let beside = |text: &str| read(text).beside.into_iter().collect::<Vec<_>>();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::kind::Change;
-use msk_pipeline_core::plan::{Action, Found, Looked, Plan, Step, Verb, look};
+use msk_pipeline_core::plan::{Action, Found, Looked, Step, Verb, look};
 use msk_pipeline_core::run::NoEvents;
 use msk_pipeline_core::state::State;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::{Paint, Printer, tame, wrap};
+use crate::report::plan::place;
 use crate::report::words::{SIMULATED, value};
 use crate::settings::Settings;
 
@@ -29,27 +30,52 @@ pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Res
             let failure = |e| Failure::run(&e, &again);
             let state = engine.state().await.map_err(failure)?;
             let looked = look(&engine.registry, engine.clock.as_ref(), &state).await;
-            let plan = engine.plan(&prepared.graph, Verb::Apply, &[]).await.map_err(failure)?;
+            let plan = engine.plan(&prepared.graph, Verb::Apply, &[]).await.map_err(failure);
             Ok((state, looked, plan))
         })
         .await?;
-    let location = prepared.target.store.location();
-    let rows = rows(&looked, &plan);
+    // What can't be compared with the file has a state all the same.
+    let (plan, failure) = match plan {
+        Ok(plan) => (Some(plan), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let steps = plan.as_ref().map_or(&[][..], |plan| &plan.steps);
+    let refusals = plan.as_ref().map_or(&[][..], |plan| &plan.refusals);
+    let (location, pin) = (prepared.target.store.location(), &prepared.target.pin);
+    let pipeline = &prepared.declaration.pipeline.header().name;
+    let rows = rows(&looked, steps);
     if printer.json {
         printer.data_json(&json!({
             "version": 1,
             "simulated": settings.local,
-            "pipeline": plan.pipeline,
-            "pin": plan.pin,
+            "pipeline": pipeline,
+            "pin": pin,
             "state": location,
             "serial": state.serial,
             "unfinished_run": state.run.as_ref().map(|r| json!({ "verb": r.verb, "started": r.started.to_string() })),
             "resources": rows.iter().map(Row::json).collect::<Vec<_>>(),
-            "refusals": plan.refusals,
+            "refusals": refusals,
+            "problems": failure.as_ref().map_or_else(|| json!([]), Failure::to_json),
         }));
-        return Ok(Exit::Done);
+        return Ok(failure.map_or(Exit::Done, |failure| failure.exit));
     }
-    show(settings, printer, &state, &plan, &rows, &location);
+    let title = format!("{pipeline} ({})", place(pin, settings.local));
+    show(settings, printer, &state, &title, &rows, &location);
+    let p = printer.out;
+    for refusal in refusals {
+        printer.data(format!("  {} {}: {}", p.red("x"), refusal.address, tame(&refusal.because)));
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let open = !refusals.is_empty() || steps.iter().any(Step::changes);
+    printer.say(match (&state.run, open) {
+        (Some(run), _) => format!("Next: this continues: {}", settings.command(&run.verb)),
+        (None, true) => format!("Next: every call with {}", settings.command("plan")),
+        (None, false) => {
+            format!("Nothing to do. Endpoints and ids: {}", settings.command("output"))
+        }
+    });
     Ok(Exit::Done)
 }
 
@@ -65,11 +91,10 @@ struct Row<'a> {
 }
 
 /// Recorded objects in the order of the plan, then those that it does not name; an object that is only declared has a row, too.
-fn rows<'a>(looked: &'a [Looked], plan: &'a Plan) -> Vec<Row<'a>> {
+fn rows<'a>(looked: &'a [Looked], steps: &'a [Step]) -> Vec<Row<'a>> {
     let mut left: BTreeMap<(&Address, u64), &Looked> =
         looked.iter().map(|l| ((&l.address, l.generation), l)).collect();
-    let mut rows: Vec<Row<'a>> = plan
-        .steps
+    let mut rows: Vec<Row<'a>> = steps
         .iter()
         .map(|step| Row {
             address: &step.address,
@@ -208,17 +233,13 @@ fn show(
     settings: &Settings,
     printer: &Printer,
     state: &State,
-    plan: &Plan,
+    title: &str,
     rows: &[Row<'_>],
     location: &str,
 ) {
     let p = printer.out;
     let mark = if settings.local { format!("  {SIMULATED}") } else { String::new() };
-    printer.data(p.bold(format!(
-        "{} ({})",
-        plan.pipeline,
-        crate::report::plan::place(plan, settings.local)
-    )));
+    printer.data(p.bold(title));
     printer.data(format!("state    {location}, serial {}", state.serial));
     if let Some(run) = &state.run {
         let text = format!("unfinished {}, begun {}", run.verb, run.started);
@@ -242,15 +263,59 @@ fn show(
             pending.op, pending.begun
         ));
     }
-    for refusal in &plan.refusals {
-        printer.data(format!("  {} {}: {}", p.red("x"), refusal.address, tame(&refusal.because)));
-    }
-    let next = match (&state.run, plan.has_changes() || !plan.refusals.is_empty()) {
-        (Some(run), _) => format!("Next: this continues: {}", settings.command(&run.verb)),
-        (None, true) => format!("Next: every call with {}", settings.command("plan")),
-        (None, false) => {
-            format!("Nothing to do. Endpoints and ids: {}", settings.command("output"))
+}
+
+#[cfg(test)]
+mod tests {
+    use msk_pipeline_core::kind::{CallError, Class, Status};
+
+    use super::*;
+
+    fn looked(address: &str, found: Found) -> Looked {
+        Looked {
+            address: address.into(),
+            generation: 1,
+            deposed: false,
+            kind: "toy".into(),
+            stage: "kafka".into(),
+            name: "orders-main".into(),
+            found,
+            drift: Vec::new(),
+            in_flight: None,
+            trouble: None,
         }
-    };
-    printer.say(next);
+    }
+
+    #[test]
+    fn every_object_has_its_word_also_where_there_is_no_plan() {
+        let cause = "the connector is FAILED: Unknown; the workers' log says: x; caused by: y";
+        let status =
+            Status::new("FAILED").says(Some("Unknown; the workers' log says: x; caused by: y"));
+        let denied = CallError::new(Class::Denied, "kafka:ListClusters", "not allowed");
+        let all = [
+            Looked { trouble: Some(cause.into()), ..looked("c", Found::Object(status)) },
+            looked("gone", Found::Missing),
+            looked("denied", Found::Unknown { error: denied }),
+            looked("theirs", Found::Foreign { whose: "of another state".into() }),
+            Looked {
+                drift: vec![Change::new("backup", Some(3), Some(7))],
+                ..looked("drifted", Found::Object(Status::new("available")))
+            },
+        ];
+        let rows = rows(&all, &[]);
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| format!("{} {}: {}", row.address, row.word(), row.details().join(" | ")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "c FAILED: Unknown; the workers' log says: x; caused by: y",
+                "denied unknown: kafka:ListClusters: not allowed",
+                "drifted available: DRIFT backup: 3 here, 7 was recorded",
+                "gone missing: ",
+                "theirs foreign: of another state",
+            ]
+        );
+    }
 }

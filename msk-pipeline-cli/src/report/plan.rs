@@ -6,6 +6,7 @@ use std::time::Duration;
 use msk_pipeline_core::dsl::Notice;
 use msk_pipeline_core::kind::{Change, DataEffect, Effect, ErasedProposed, Verdict};
 use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
+use msk_pipeline_core::state::Pin;
 use serde_json::Value;
 
 use super::words::{SIMULATED, count, span, span_here, value};
@@ -30,8 +31,8 @@ pub(crate) struct View<'a> {
 }
 
 /// Where a pipeline is, for people.
-pub(crate) fn place(plan: &Plan, simulated: bool) -> String {
-    let place = format!("account {}, {}", plan.pin.account, plan.pin.region);
+pub(crate) fn place(pin: &Pin, simulated: bool) -> String {
+    let place = format!("account {}, {}", pin.account, pin.region);
     if simulated { format!("embedded AWS, {place}, {SIMULATED}") } else { place }
 }
 
@@ -43,7 +44,7 @@ impl View<'_> {
             Verb::Apply => "Plan",
             Verb::Destroy => "Plan to destroy",
         };
-        let title = format!("{verb} {} ({})", plan.pipeline, place(plan, self.simulated));
+        let title = format!("{verb} {} ({})", plan.pipeline, place(&plan.pin, self.simulated));
         out.push(self.paint.bold(wrap(&title, self.width, 2)));
         let replaced: BTreeSet<&str> = {
             let of = |action: Action| {
