@@ -86,9 +86,16 @@ impl Prepared {
             format!("AWS, {}", header.region)
         };
         printer.say(printer.err.dim(format!("{} {} on {place}", purpose.doing(), header.name)));
-        // What can't be packed is told before anything is begun.
-        let plugins = provider::prepare(&declaration, settings, purpose != Purpose::Apply).await?;
-        let target = Target::open(settings, header, purpose.looks()).await?;
+        let pack = provider::prepare(&declaration, settings, purpose != Purpose::Apply);
+        let open = Target::open(settings, header, purpose.looks());
+        let (target, plugins) = if settings.local {
+            // What can't be packed is told before an embedded AWS is begun.
+            let plugins = pack.await?;
+            (open.await?, plugins)
+        } else {
+            // The wrong account is told before minutes of downloads.
+            (open.await?, pack.await?)
+        };
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
         let (mut expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
