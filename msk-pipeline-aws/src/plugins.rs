@@ -1,9 +1,9 @@
 //! Packs the plugins of a pipeline's connectors before it is expanded: their digests are facts, their archives artifacts.
 //!
-//! Fetches what is missing and writes the cache and the lock file; so it blocks, and runs on a thread that may. It looks at nothing
-//! of AWS.
+//! Fetches what is missing, and writes the cache and, unless it is tentative, the lock file; so it blocks, and runs on a thread that
+//! may. It looks at nothing of AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use msk_pipeline_core::dsl::{Component as _, Facts, Path as Place, Pipeline, Problem, Problems};
@@ -27,8 +27,8 @@ pub struct PackOptions {
     pub sources: Sources,
     /// Fetch nothing.
     pub offline: bool,
-    /// Record nothing, for CI.
-    pub locked: bool,
+    /// What becomes of digests that the lock file does not have.
+    pub recording: Recording,
     /// Do without the config provider if it can't be had: only for an embedded AWS, whose workers resolve placeholders themselves.
     pub provider_optional: bool,
 }
@@ -43,10 +43,22 @@ impl PackOptions {
             folder: folder.to_owned(),
             sources: Sources::from_env(),
             offline: false,
-            locked: false,
+            recording: Recording::default(),
             provider_optional: false,
         }
     }
+}
+
+/// What becomes of the digests of what is fetched for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recording {
+    /// They go into the lock file.
+    #[default]
+    Lock,
+    /// They are noted in the cache, where packing in earnest finds them: for plans, which write nothing.
+    Tentative,
+    /// There must be none: for CI.
+    Refuse,
 }
 
 /// What packing found.
@@ -56,6 +68,8 @@ pub struct Prepared {
     pub facts: Facts,
     /// The archives by their digest.
     pub artifacts: Artifacts,
+    /// Sources of parts that the lock file does not have, because packing was tentative.
+    pub unrecorded: BTreeSet<String>,
     /// What works and should be looked at.
     pub warnings: Vec<Problem>,
 }
@@ -79,6 +93,7 @@ pub fn prepare(pipeline: &Pipeline, options: &PackOptions) -> Result<Prepared, P
                     "size": package.size,
                     "class": CLASS,
                 });
+                prepared.unrecorded.extend(package.unrecorded);
                 prepared.facts.insert(fact_name(&section.name), fact);
                 prepared
                     .artifacts
@@ -113,7 +128,8 @@ fn plugin(
             let how = Options {
                 base: options.folder.clone(),
                 offline: options.offline,
-                locked: options.locked,
+                locked: options.recording == Recording::Refuse,
+                tentative: options.recording == Recording::Tentative,
                 ..Options::new(&options.cache, &options.lock, options.sources.clone())
             };
             let failed = |error: msk_pipeline_plugin::Error| {

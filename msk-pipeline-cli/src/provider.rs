@@ -1,17 +1,20 @@
 //! The only place that knows the provider's names: its components, kinds, and the packing of plugins.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::{Artifacts, Session, kinds, plugins};
-use msk_pipeline_core::dsl::Components;
+use msk_pipeline_core::dsl::{Components, Notice};
+use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
+use msk_pipeline_core::plan::{Action, Plan, Step};
+use msk_pipeline_core::state::State;
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::settings::Settings;
 
 /// The sections that a file may have.
 pub(crate) fn components() -> Components {
@@ -23,17 +26,21 @@ pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
     kinds::registry(session, artifacts)
 }
 
-/// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are cached under `.msk-pipeline/plugins`
-/// beside the file, and what was fetched is recorded in `msk-pipeline.lock`.
+/// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are kept in the cache folder; what was
+/// fetched first is recorded in `msk-pipeline.lock` beside the file, unless this is `tentative`: then it is only noted in the cache.
 pub(crate) async fn prepare(
     declaration: &Declaration,
-    folder: &Path,
-    local: bool,
+    settings: &Settings,
+    tentative: bool,
 ) -> Result<plugins::Prepared, Failure> {
     let pipeline = declaration.pipeline.clone();
-    let mut options = plugins::PackOptions::new(folder);
+    let mut options = plugins::PackOptions::new(settings.folder());
+    options.cache = settings.plugin_cache();
+    if tentative {
+        options.recording = plugins::Recording::Tentative;
+    }
     // The embedded workers resolve placeholders themselves, so that a rehearsal needs no provider archive.
-    options.provider_optional = local;
+    options.provider_optional = settings.local;
     let packed = tokio::task::spawn_blocking(move || plugins::prepare(&pipeline, &options)).await;
     match packed {
         Ok(Ok(prepared)) => Ok(prepared),
@@ -42,6 +49,26 @@ pub(crate) async fn prepare(
             Err(Failure::new(Exit::Failed, format!("packing the plugins failed: {error}")))
         }
     }
+}
+
+/// What only a person can do about the rows that exist already, given what is recorded.
+pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
+    msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
+}
+
+/// True if a step forgets an object that stays in AWS because the file says so.
+pub(crate) fn is_kept(step: &Step) -> bool {
+    // A recorded step that goes on has outputs; one that is forgotten because it is somebody else's has a reason.
+    step.action == Action::Record
+        && step.outputs.is_null()
+        && step.because.is_none()
+        && kinds::is_kept(&step.props)
+}
+
+/// What a plan keeps, as (address, name).
+pub(crate) fn kept(plan: &Plan) -> Vec<(String, String)> {
+    let kept = plan.steps.iter().filter(|s| is_kept(s));
+    kept.map(|s| (s.address.to_string(), s.name.clone())).collect()
 }
 
 /// Clients that reach nothing: for what is pure.

@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) ci: bool,
     /// `user@host`.
     pub(crate) user: String,
+    /// Where the user's caches are, if the environment tells.
+    cache: Option<PathBuf>,
     /// The program with its global options, to be copied: `msk-pipeline -f a.toml --local`.
     program: String,
 }
@@ -69,6 +71,7 @@ impl Settings {
             local: global.local,
             overlay: Overlay { env: global.env.clone(), vars },
             ci: var("CI").is_some_and(|v| !["false", "0"].contains(&v.as_str())),
+            cache: cache_folder(&var),
             user: host.map_or(user.clone(), |host| format!("{user}@{host}")),
             program,
         })
@@ -87,6 +90,12 @@ impl Settings {
         self.folder().join(".msk-pipeline")
     }
 
+    /// Where plugin parts and archives are kept, by their digests: `$MSKP_CACHE`, or `msk-pipeline` in the user's cache folder; beside
+    /// the file where there is no such folder. It may be deleted at any time, and is shared by all pipelines.
+    pub(crate) fn plugin_cache(&self) -> PathBuf {
+        self.cache.clone().unwrap_or_else(|| self.dot_folder()).join("plugins")
+    }
+
     /// A command about the embedded AWS itself, which needs no `--local`.
     pub(crate) fn local_command(&self, verb: &str) -> String {
         self.command(&format!("local {verb}")).replacen(" --local", "", 1)
@@ -96,6 +105,18 @@ impl Settings {
     pub(crate) fn command(&self, verb: &str) -> String {
         format!("{} {verb}", self.program)
     }
+}
+
+/// The folder for caches, as the XDG base directory specification and macOS have it. A relative `XDG_CACHE_HOME` does not count.
+fn cache_folder(var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let ours = var("MSKP_CACHE").map(PathBuf::from);
+    let user = || {
+        let home = var("HOME").map(PathBuf::from).filter(|h| h.is_absolute());
+        let xdg = var("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let usual = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+        Some(xdg.or_else(|| Some(home?.join(usual)))?.join("msk-pipeline"))
+    };
+    ours.or_else(user)
 }
 
 /// An argument as a shell takes it.
@@ -109,7 +130,26 @@ pub(crate) fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::*;
+
+    #[test]
+    fn the_cache_is_the_users() {
+        let of = |vars: &[(&str, &str)]| {
+            let var = |name: &str| {
+                vars.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            };
+            cache_folder(&var).map(|p| p.display().to_string())
+        };
+        let (home, xdg) = (("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"));
+        assert_eq!(of(&[home, xdg]).as_deref(), Some("/cache/msk-pipeline"));
+        assert_eq!(of(&[home, xdg, ("MSKP_CACHE", "here")]).as_deref(), Some("here"));
+        if cfg!(target_os = "linux") {
+            assert_eq!(of(&[home]).as_deref(), Some("/home/me/.cache/msk-pipeline"));
+            let relative = ("XDG_CACHE_HOME", "cache");
+            assert_eq!(of(&[home, relative]).as_deref(), Some("/home/me/.cache/msk-pipeline"));
+        }
+        assert_eq!(of(&[]), None);
+    }
 
     #[test]
     fn arguments_are_quoted_where_a_shell_needs_it() {

@@ -35,14 +35,24 @@ pub(crate) fn place(header: &Header) -> Place {
 }
 
 impl Target {
-    /// Reaches the AWS that the settings name, and refuses an account that the file does not.
-    pub(crate) async fn open(settings: &Settings, header: &Header) -> Result<Self, Failure> {
+    /// Reaches the AWS that the settings name, and refuses an account that the file does not. Who only looks begins no embedded AWS.
+    pub(crate) async fn open(
+        settings: &Settings,
+        header: &Header,
+        looks: bool,
+    ) -> Result<Self, Failure> {
         let (session, clock, scale) = if settings.local {
             let place = place(header);
             let folder = state_folder::world(settings, &place.account, &place.region);
-            let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
-            let scale = local.scale().map_err(|e| Failure::local(&e))?;
-            (local.session, local.clock, scale)
+            if looks && !LocalWorld::is_begun(&folder) {
+                let (session, clock) = LocalWorld::fresh(&place);
+                (session, clock, place.scale)
+            } else {
+                let local =
+                    LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
+                let scale = local.scale().map_err(|e| Failure::local(&e))?;
+                (local.session, local.clock, scale)
+            }
         } else {
             let clock: Arc<dyn Clock> = Arc::new(RealClock::system());
             (Session::connect(&header.region).await, clock, 1.0)

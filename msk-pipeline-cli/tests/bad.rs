@@ -24,6 +24,7 @@ fn every_broken_file_gets_its_diagnostic() {
             .current_dir(folder.path())
             .args(["--local", "apply", "--auto-approve"])
             .env("NO_COLOR", "1")
+            .env("MSKP_CACHE", folder.path().join("cache"))
             .stdin(Stdio::null())
             .output()
             .expect("runs");

@@ -13,6 +13,7 @@ fn run(folder: &Path, args: &str) -> Output {
     {
         command.env_remove(name);
     }
+    command.env("XDG_CACHE_HOME", folder.join("cache"));
     command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
     command.output().expect("runs")
 }

@@ -27,6 +27,8 @@ fn command(folder: &Path, args: &str) -> Command {
     {
         command.env_remove(name);
     }
+    // The user's cache folder is none of a test's.
+    command.env("XDG_CACHE_HOME", folder.join("cache"));
     command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
     command
 }
@@ -158,6 +160,77 @@ fn a_saved_plan_is_carried_out_once_and_only_as_it_was_shown() {
     assert!(text.contains(&format!("apply three.json --auto-approve {flag}")), "{text}");
     expect(folder, &format!("--local apply three.json --auto-approve {flag}"), 0);
     assert_eq!(clusters(folder), 0);
+}
+
+/// Every file below a folder, but what lies in the user's cache.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = vec![folder.to_owned()];
+    while let Some(path) = next.pop() {
+        for entry in fs::read_dir(path).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.ends_with("cache") {
+                continue;
+            }
+            found.push(path.strip_prefix(folder).expect("below").display().to_string());
+            if path.is_dir() {
+                next.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn planning_writes_nothing_beside_the_file() {
+    let connector = "[database.db]\n[connector.c]\nsource = \"db\"\ntables = [\"shop.orders\"]\n";
+    let plugin = "plugin = { file = \"plugin.zip\" }\n";
+    let folder = with_file(&format!("{FILE}{connector}{plugin}"));
+    let folder = folder.path();
+    // What can't be packed is told before anything is begun, by every command.
+    for verb in ["validate", "plan", "status", "apply --auto-approve", "destroy --auto-approve"] {
+        let code = if verb == "validate" { 0 } else { 3 };
+        let text = err(&expect(folder, &format!("--local {verb}"), code));
+        assert!(code == 0 || text.contains("plugin.zip"), "{verb}: {text}");
+        assert_eq!(files(folder), ["pipeline.toml"], "{verb}");
+    }
+    fs::write(folder.join("pipeline.toml"), FILE).expect("written");
+    let plan = out(&expect(folder, "--local plan", 0));
+    assert!(plan.contains("kafka.main.cluster"), "{plan}");
+    expect(folder, "--local status", 0);
+    expect(folder, "--local validate", 0);
+    assert_eq!(files(folder), ["pipeline.toml"]);
+}
+
+#[test]
+fn status_tells_the_state_of_every_object() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    expect(folder, "--local apply --auto-approve", 0);
+    let text = out(&expect(folder, "--local status", 0));
+    assert!(text.contains("  ACTIVE       kafka.main.cluster"), "{text}");
+    assert!(text.contains("  exists       kafka.main.group"), "{text}");
+    assert!(text.lines().skip(2).all(|line| line.ends_with("SIMULATED")), "{text}");
+    // What the file asks for is told beside the state, and does not hide it.
+    let edited = format!("{FILE}brokers = {{ count = 6 }}\n[kafka.second]\n");
+    fs::write(folder.join("pipeline.toml"), edited).expect("written");
+    let output = expect(folder, "--local --json status", 0);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let row = |address: &str| {
+        let all = document["resources"].as_array().expect("rows").iter();
+        all.clone().find(|r| r["address"] == address).expect(address).clone()
+    };
+    let cluster = row("kafka.main.cluster");
+    assert_eq!(
+        (&cluster["status"], &cluster["declared"]),
+        (&"ACTIVE".into(), &"to be changed".into())
+    );
+    assert_eq!(cluster["drift"], Value::Array(Vec::new()));
+    let second = row("kafka.second.cluster");
+    assert_eq!((&second["status"], &second["declared"]), (&"-".into(), &"to be created".into()));
+    let text = out(&expect(folder, "--local status", 0));
+    assert!(text.contains("to be changed by the next apply: kafka:UpdateBrokerCount"), "{text}");
 }
 
 #[test]

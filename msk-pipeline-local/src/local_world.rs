@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use msk_pipeline_aws::Session;
-use msk_pipeline_core::Clock;
+use msk_pipeline_core::{Clock, ScaledClock, Timestamp};
 use msk_pipeline_emulator::shell::http::Server;
-use msk_pipeline_emulator::shell::{FileWorld, Mapping, TimeSource as _, file, wall_now};
+use msk_pipeline_emulator::shell::{
+    FileWorld, InProcess, Mapping, TimeSource as _, file, wall_now,
+};
 use msk_pipeline_emulator::{World, services, world};
 
 use crate::clock::WorldClock;
@@ -137,6 +139,20 @@ impl LocalWorld {
         let session =
             Embedded::durable(Arc::clone(&world) as Arc<_>, Arc::clone(&clock), &settings.region);
         Ok(Self { session, clock, world, folder: folder.to_owned(), settings })
+    }
+
+    /// Clients and a clock on a world as [`open`](Self::open) would begin it, kept in memory: for what only looks, and must not begin
+    /// one. Its ids are those that the world will have.
+    pub fn fresh(settings: &Settings) -> (Session, Arc<dyn Clock>) {
+        let now = wall_now();
+        let world = InProcess::new(World::new(settings.world(now)));
+        let clock: Arc<dyn Clock> = Arc::new(ScaledClock::new(Timestamp(now), settings.scale));
+        (Embedded::session(world, Arc::clone(&clock), &settings.region), clock)
+    }
+
+    /// True if a world was begun in `folder`.
+    pub fn is_begun(folder: &Path) -> bool {
+        folder.join("world.json").exists()
     }
 
     /// How fast its time goes: world time in one unit of real time.

@@ -251,12 +251,12 @@ async fn interfere(example: &Example, process: &Process, n: usize) -> Deed {
             let policies = iam.list_role_policies().role_name(&role_name).send().await.unwrap();
             let delete = iam.delete_role_policy().role_name(&role_name);
             delete.policy_name(&policies.policy_names()[0]).send().await.unwrap();
-            (&role, "policy")
+            (&role, "policy.Secret")
         }
         16 => {
             let put = iam.put_role_policy().role_name(&role_name).policy_name("extra");
             put.policy_document(document("s3:*", "*")).send().await.unwrap();
-            (&role, "policy.extra")
+            (&role, "policy.extra.Statement[0]")
         }
         17 => {
             let statement = json!({
@@ -266,7 +266,7 @@ async fn interfere(example: &Example, process: &Process, n: usize) -> Deed {
             let trust = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
             let update = iam.update_assume_role_policy().role_name(&role_name);
             update.policy_document(trust).send().await.unwrap();
-            (&role, "trust")
+            (&role, "trust.Statement[0].Principal.Service")
         }
         18 => {
             iam.update_role().role_name(&role_name).description("mine").send().await.unwrap();

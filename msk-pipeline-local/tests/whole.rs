@@ -16,13 +16,16 @@ use common::spellings;
 use common::{
     Cloud, PLUGINS, Process, applied, assert_nothing, inventory, operations, output, replaced,
 };
+use msk_pipeline_aws::Session;
+use msk_pipeline_aws::components::connector::snapshot_notices;
 use msk_pipeline_core::kind::{
     self, CallError, Change, Condition, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard,
     MarkSeen, Sent, Succession, Verdict,
 };
-use msk_pipeline_core::plan::{Plan, Step, Verb};
+use msk_pipeline_core::plan::{Found, Looked, Plan, Step, Verb, look};
 use msk_pipeline_core::run::{RunError, RunEvent};
 use msk_pipeline_core::state::MemoryDisk;
+use msk_pipeline_core::{Clock, RealClock};
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use serde_json::{Value, json};
@@ -69,6 +72,234 @@ async fn minimal_goes_there_and_back() {
 #[tokio::test(start_paused = true)]
 async fn seed_parity_goes_there_and_back() {
     there_and_back(SEED_PARITY, 0).await;
+}
+
+/// What exists in `after` and not in `before`; what AWS draws at random is left out.
+fn new_rows(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+    let known = |row: &String| {
+        let cut = ["sg-", "rds!"].iter().find_map(|id| Some(row.find(id)? + id.len()));
+        row[..cut.unwrap_or(row.len())].to_owned()
+    };
+    after.difference(before).map(known).collect()
+}
+
+/// What a database that is kept needs is kept with it; who is destroyed is gone from its rules; the next apply takes it back, and
+/// with another state it is somebody else's.
+#[tokio::test(start_paused = true)]
+async fn a_kept_database_keeps_what_it_needs() {
+    let empty = Cloud::new(Settings::default());
+    let before = inventory(&empty, &Process::simple(&empty));
+    let toml = replaced(MYSQL_CDC, &[("on_destroy = \"snapshot\"", "on_destroy = \"keep\"")]);
+    let cloud = APPLIED.fork();
+    let process = Process::simple(&cloud).of(&toml);
+    let plan = process.engine.plan(&process.graph(&toml), Verb::Destroy, &[]).await.unwrap();
+    let touched: Vec<_> =
+        operations(&plan).into_iter().filter(|op| op.starts_with("database.")).collect();
+    assert_eq!(touched, Vec::<String>::new());
+    let kept = |step: &&Step| msk_pipeline_aws::kinds::is_kept(&step.props);
+    let all = plan.steps.iter().filter(|s| s.address.as_str().starts_with("database."));
+    assert!(all.clone().all(|s| kept(&s)), "{:#?}", all.collect::<Vec<_>>());
+    let group = output(&process, "database.orders.group", "group_id").await;
+    let summary = process.destroy(&toml).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert!(process.engine.state().await.unwrap().records.is_empty());
+    let rows = new_rows(&before, &inventory(&cloud, &process));
+    assert_eq!(
+        rows,
+        [
+            "ec2 security-group sg-",
+            "rds db-cluster orders-orders",
+            "rds db-cluster-parameter-group orders-orders-cluster-mysql8-0",
+            "rds db-instance orders-orders-reader-a",
+            "rds db-instance orders-orders-writer",
+            "rds db-parameter-group orders-orders-instance-mysql8-0",
+            "rds db-subnet-group orders-orders",
+            "secretsmanager secret orders/orders/capture",
+            "secretsmanager secret rds!",
+        ]
+    );
+    // Nobody who is gone is named in the group's rules.
+    let filter = aws_sdk_ec2::types::Filter::builder().name("group-id").values(group).build();
+    let rules = process.session.ec2.describe_security_group_rules().filters(filter);
+    let rules = rules.send().await.unwrap();
+    let named = rules.security_group_rules().iter().filter(|r| r.referenced_group_info().is_some());
+    assert_eq!(named.count(), 0);
+
+    // A state that knows nothing of it.
+    let other = Cloud { disk: MemoryDisk::default(), ..cloud.fork() };
+    let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(other.wall));
+    let stranger = Process::new(&other, other.store(), clock, 8).of(&toml);
+    let plan = stranger.plan(&toml).await;
+    let refused: Vec<_> = plan.refusals.iter().map(|r| r.address.as_str()).collect();
+    assert!(refused.contains(&"database.orders.cluster"), "{refused:?}");
+    assert!(plan.refusals.iter().all(|r| r.help.contains("existing")), "{:?}", plan.refusals);
+
+    // The same state takes it back.
+    let plan = process.plan(&toml).await;
+    assert!(plan.refusals.is_empty(), "{:?}", plan.refusals);
+    let touched: Vec<_> =
+        operations(&plan).into_iter().filter(|op| op.starts_with("database.")).collect();
+    assert_eq!(touched, ["database.orders.rules ec2:AuthorizeSecurityGroupIngress"]);
+    let summary = process.apply(&toml).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert_nothing(&process.plan(&toml).await, "after it was taken back");
+}
+
+/// An instance that somebody else put into the database is not deleted with it, and the refusal comes before anything else is.
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_instance_stops_a_destroy() {
+    let process = Process::simple(&APPLIED.fork()).of(MYSQL_CDC);
+    process
+        .session
+        .rds
+        .create_db_instance()
+        .db_instance_identifier("analytics")
+        .db_cluster_identifier("orders-orders")
+        .db_instance_class("db.r7g.large")
+        .engine("aurora-mysql")
+        .send()
+        .await
+        .unwrap();
+    let graph = process.graph(MYSQL_CDC);
+    let plan = process.engine.plan(&graph, Verb::Destroy, &[]).await.unwrap();
+    let [refusal] = &plan.refusals[..] else { panic!("{:?}", plan.refusals) };
+    assert_eq!(refusal.address.as_str(), "database.orders.cluster");
+    assert!(refusal.because.contains("analytics"), "{refusal:?}");
+    assert!(process.destroy(MYSQL_CDC).await.is_err());
+    // It does not stand in the way of anything else.
+    assert_nothing(&process.plan(MYSQL_CDC).await, "beside it");
+}
+
+/// The tables that the signals name that are to be written once `toml` is applied.
+async fn signalled(process: &Process, toml: &str) -> Vec<String> {
+    let state = process.engine.state().await.unwrap();
+    let notices = snapshot_notices(&process.graph(toml), &state);
+    let named = notices.iter().map(|notice| {
+        assert_eq!(notice.about, "connector.orders");
+        let (_, list) = notice.body.split_once("\"data-collections\": [").unwrap();
+        list.split_once(']').unwrap().0.replace('"', "")
+    });
+    named.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_rows_of_new_tables_are_asked_for() {
+    let fresh = Process::simple(&Cloud::new(Settings::default())).of(MYSQL_CDC);
+    let all = "shop.customers, shop.line_items, shop.orders";
+    assert_eq!(signalled(&fresh, MYSQL_CDC).await, [all]);
+
+    let process = Process::simple(&APPLIED.fork()).of(MYSQL_CDC);
+    assert_eq!(signalled(&process, MYSQL_CDC).await, Vec::<String>::new());
+    let edited = |change| replaced(MYSQL_CDC, &[change]);
+    let added = edited(("\"shop.customers\"]", "\"shop.customers\", \"shop.$prices\"]"));
+    assert_eq!(signalled(&process, &added).await, ["shop.$prices"]);
+    let fewer = edited((", \"shop.customers\"]", "]"));
+    assert_eq!(signalled(&process, &fewer).await, Vec::<String>::new());
+    // Starting anew reads everything.
+    let anew = edited(("prefix = \"orders\"", "generation = 2\nprefix = \"orders\""));
+    assert_eq!(signalled(&process, &anew).await, [all]);
+    let elsewhere = edited(("prefix = \"orders\"", "prefix = \"sales\""));
+    assert_eq!(signalled(&process, &elsewhere).await, [all]);
+    let by_hand = edited(("prefix = \"orders\"", "snapshot = \"no-data\"\nprefix = \"orders\""));
+    assert_eq!(signalled(&process, &by_hand).await, Vec::<String>::new());
+
+    // An edit that was interrupted is still to be told; once it is through, it was.
+    let outputs = process.engine.state().await.unwrap();
+    assert!(process.apply(&added).await.unwrap().is_complete());
+    assert_eq!(signalled(&process, &added).await, Vec::<String>::new());
+    let notices = snapshot_notices(&process.graph(&added), &outputs);
+    assert_eq!(notices.len(), 1, "{notices:?}");
+}
+
+/// What `look` tells of an address.
+fn looked<'a>(all: &'a [Looked], address: &str) -> &'a Looked {
+    all.iter().find(|l| l.address.as_str() == address).expect("it is recorded")
+}
+
+fn word(looked: &Looked) -> &str {
+    match &looked.found {
+        Found::Object(status) => &status.word,
+        other => panic!("{}: {other:?}", looked.address),
+    }
+}
+
+async fn look_at(process: &Process) -> Vec<Looked> {
+    let state = process.engine.state().await.unwrap();
+    look(&process.engine.registry, process.clock.as_ref(), &state).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_what_aws_says_and_what_others_changed() {
+    let process = Process::simple(&APPLIED.fork()).of(MYSQL_CDC);
+    let all = look_at(&process).await;
+    for (address, expected) in [
+        ("kafka.main.cluster", "ACTIVE"),
+        ("connector.orders.connector", "RUNNING"),
+        ("connector.orders.plugin", "ACTIVE"),
+        ("connector.orders.worker", "ACTIVE"),
+        ("connector.orders.topic-shop.orders", "ACTIVE"),
+        ("database.orders.cluster", "available"),
+        ("database.orders.writer", "available"),
+        ("database.orders.group", "exists"),
+    ] {
+        assert_eq!(word(looked(&all, address)), expected, "{address}");
+    }
+    let quiet = |l: &&Looked| l.drift.is_empty() && l.in_flight.is_none() && l.trouble.is_none();
+    assert!(all.iter().all(|l| quiet(&l)), "{all:#?}");
+
+    // Somebody changes something, and deletes something.
+    let Session { rds, logs, kafka, .. } = &process.session;
+    rds.modify_db_cluster()
+        .db_cluster_identifier("orders-orders")
+        .backup_retention_period(3)
+        .apply_immediately(true)
+        .send()
+        .await
+        .unwrap();
+    let group = "/aws/vendedlogs/msk/orders-main";
+    logs.delete_log_group().log_group_name(group).send().await.unwrap();
+    let arn = output(&process, "kafka.main.cluster", "cluster_arn").await;
+    let described = kafka.describe_cluster_v2().cluster_arn(&arn).send().await.unwrap();
+    let begun = process.clock.wall();
+    kafka
+        .update_broker_count()
+        .cluster_arn(&arn)
+        .current_version(described.cluster_info().unwrap().current_version().unwrap())
+        .target_number_of_broker_nodes(6)
+        .send()
+        .await
+        .unwrap();
+    process.clock.sleep(Duration::from_mins(3)).await;
+    let all = look_at(&process).await;
+    let database = looked(&all, "database.orders.cluster");
+    let [change] = &database.drift[..] else { panic!("{database:?}") };
+    assert_eq!(change.field, "backup_retention_days");
+    assert_eq!((&change.from, &change.to), (&Some(json!(3)), &Some(json!(7))));
+    assert_eq!(looked(&all, "kafka.main.logs").found, Found::Missing);
+    let cluster = looked(&all, "kafka.main.cluster");
+    let Found::Object(status) = &cluster.found else { panic!("{cluster:?}") };
+    assert_eq!(status.word, "UPDATING");
+    assert!(status.says.as_deref().is_some_and(|s| s.contains("BROKER_COUNT")), "{status:?}");
+    let since = status.since.expect("the operation tells");
+    assert!(since >= begun && since.since(begun) < Duration::from_mins(1), "{since} {begun}");
+    // What the file asks for is no drift.
+    assert!(looked(&all, "connector.orders.connector").drift.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_tells_why_a_connector_failed() {
+    let cloud = Cloud::new(Settings::default());
+    let process = Process::simple(&cloud).of(MYSQL_CDC);
+    cloud.world.with(|w| w.faults.set("kafkaconnect.create-fails", json!("orders-orders")));
+    let summary = process.apply(MYSQL_CDC).await.unwrap();
+    assert!(!summary.is_complete());
+    let all = look_at(&process).await;
+    let connector = looked(&all, "connector.orders.connector");
+    let Found::Object(status) = &connector.found else { panic!("{connector:?}") };
+    assert_eq!(status.word, "FAILED");
+    let says = status.says.as_deref().unwrap();
+    let cause = "caused by: java.lang.IllegalStateException: made to fail by a dial";
+    assert!(says.contains("Task threw an uncaught") && says.contains(cause), "{says}");
 }
 
 /// The world in which the recommended pipeline was applied.

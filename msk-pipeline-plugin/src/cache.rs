@@ -3,6 +3,7 @@
 //! ```text
 //! v1/blobs/<sha256>         a download       v1/packages/<key>.zip   a packed plugin, and its digest in <key>.sha256
 //! v1/tmp/                   being written    v1/locks/               held while in use; their content means nothing
+//! v1/fetched.lock           what plans fetched, until a lock file records it
 //! ```
 //! Safe for several processes and threads: files appear by an atomic rename, complete and flushed, and are never changed afterwards.
 
@@ -14,7 +15,11 @@ use tempfile::NamedTempFile;
 
 use crate::digest::{Sha256, digest_of};
 use crate::error::{Error, Result};
+use crate::lock::{Lock, LockedPart};
 use crate::pack::PackageKey;
+
+/// What sources gave to plans, in the form of a lock file.
+const NOTES: &str = "fetched.lock";
 
 pub(crate) struct Cache {
     root: PathBuf,
@@ -73,6 +78,23 @@ impl Cache {
     /// Whether a download is there and still is what its name says; changes nothing.
     pub(crate) fn has_blob(folder: &Path, sha256: Sha256) -> bool {
         verified(&Self::blob_path(folder, sha256), sha256).is_some()
+    }
+
+    /// What a source gave when a plan fetched it, if that is still here.
+    pub(crate) fn noted(folder: &Path, source: &str) -> Option<LockedPart> {
+        // Notes that can't be read are no notes: the part is fetched again.
+        let notes = Lock::load(&folder.join("v1").join(NOTES)).ok()?;
+        notes.part(source).filter(|part| Self::has_blob(folder, part.sha256))
+    }
+
+    /// Notes what sources gave.
+    pub(crate) fn note(&self, fetched: &Lock) -> Result<()> {
+        let notes = self.root.join(NOTES);
+        let _guard = self.guard(&notes)?;
+        if Lock::load(&notes).is_err() {
+            remove_if_there(&notes)?;
+        }
+        fetched.merge_into(&notes, |_| true)
     }
 
     /// A download, hashed again. A damaged one is removed, so that it is fetched anew.

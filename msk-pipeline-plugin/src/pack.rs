@@ -36,6 +36,9 @@ pub struct Options {
     pub offline: bool,
     /// Record nothing: [`Error::NotLocked`] names what is new. For CI.
     pub locked: bool,
+    /// Leave the lock file alone: what is new is noted in the cache, and [`Package::unrecorded`] names it. For plans. A later
+    /// [`pack()`] without this takes the noted digests for the first fetch, so that it packs what was planned.
+    pub tentative: bool,
 }
 
 impl Options {
@@ -50,6 +53,7 @@ impl Options {
             limits: Limits::default(),
             offline: false,
             locked: false,
+            tentative: false,
         }
     }
 }
@@ -80,6 +84,9 @@ pub struct Package {
     pub inspection: Inspection,
     /// What it was made of, in the order given.
     pub parts: Vec<PackedPart>,
+    /// Sources of parts that the lock file does not have: only after a [tentative](Options::tentative) [`pack()`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<String>,
 }
 
 /// A part as it was packed.
@@ -220,7 +227,7 @@ fn package(
             Some(PackedPart { source: p.source.clone(), sha256: p.digest?.0, size: p.size })
         })
         .collect();
-    Ok(Package { path, sha256, size, key, inspection, parts })
+    Ok(Package { path, sha256, size, key, inspection, parts, unrecorded: Vec::new() })
 }
 
 /// Says what is known of a package. Sends no request and writes nothing, not even into the cache.
@@ -263,6 +270,14 @@ fn missing(known: &[Known], options: &Options) -> Vec<String> {
 pub fn pack(parts: &[Part], options: &Options) -> Result<Package> {
     let lock = Lock::load(&options.lock)?;
     let mut known = all_known(parts, options, &lock)?;
+    for k in known.iter_mut().filter(|k| k.digest.is_none()) {
+        // What an earlier plan fetched, as long as the cache still has it.
+        if let Some(noted) = Cache::noted(&options.cache, &k.source) {
+            (k.digest, k.size) = (Some((noted.sha256, Expectation::Lock)), Some(noted.size));
+        }
+    }
+    let new = known.iter().filter(|k| options.tentative && !k.is_recorded(&lock));
+    let unrecorded: Vec<String> = new.map(|k| k.source.clone()).collect();
     if options.locked {
         let new: Vec<String> =
             known.iter().filter(|k| !k.is_recorded(&lock)).map(|k| k.source.clone()).collect();
@@ -271,11 +286,12 @@ pub fn pack(parts: &[Part], options: &Options) -> Result<Package> {
         }
     }
     if let Some(key) = key_of(&known)
-        && known.iter().all(|k| k.is_recorded(&lock))
-        && (lock.package(key).is_some() || !is_recordable(&known))
+        && (options.tentative
+            || known.iter().all(|k| k.is_recorded(&lock))
+                && (lock.package(key).is_some() || !is_recordable(&known)))
         && let Some(package) = cached(&known, key, &lock, options)?
     {
-        return Ok(package);
+        return Ok(Package { unrecorded, ..package });
     }
     if options.offline {
         let parts = missing(&known, options);
@@ -310,10 +326,12 @@ pub fn pack(parts: &[Part], options: &Options) -> Result<Package> {
     }
     let path = cache.keep_package(temp, key, sha256)?;
     let package = package(path, sha256, size, key, &known, options)?;
-    if !options.locked {
+    if options.tentative {
+        cache.note(&fetched(&known))?;
+    } else if !options.locked {
         record(&known, &package, options, &cache)?;
     }
-    Ok(package)
+    Ok(Package { unrecorded, ..package })
 }
 
 /// The bytes of a part, verified: a file as it is now, a download out of the cache or from its source.
@@ -363,16 +381,20 @@ fn is_recordable(known: &[Known]) -> bool {
     known.iter().all(|k| !matches!(k.part, Part::File { sha256: None, .. }))
 }
 
-fn record(known: &[Known], package: &Package, options: &Options, cache: &Cache) -> Result<()> {
+/// The downloads as a lock file has them.
+fn fetched(known: &[Known]) -> Lock {
     let mut new = Lock::default();
-    let mut overruled = BTreeSet::new();
     for k in known.iter().filter(|k| !matches!(k.part, Part::File { .. })) {
         let Some(((sha256, _), size)) = k.digest.zip(k.size) else { continue };
         new.set_part(k.source.clone(), LockedPart { sha256, size });
-        if k.part.pinned().is_some() {
-            overruled.insert(k.source.as_str());
-        }
     }
+    new
+}
+
+fn record(known: &[Known], package: &Package, options: &Options, cache: &Cache) -> Result<()> {
+    let mut new = fetched(known);
+    let pinned = known.iter().filter(|k| k.part.pinned().is_some());
+    let overruled: BTreeSet<&str> = pinned.map(|k| k.source.as_str()).collect();
     if is_recordable(known) {
         new.set_package(package.key, LockedPackage { sha256: package.sha256, size: package.size });
     }
@@ -501,6 +523,47 @@ mod tests {
         let offline = pack(&parts(), &Options { offline: true, ..world.options("empty") })
             .expect_err("nothing there");
         assert!(matches!(&offline, Error::Offline { parts } if parts.len() == 2), "{offline}");
+    }
+
+    #[test]
+    fn a_plan_leaves_the_lock_file_alone_and_what_it_fetched_is_packed_later() {
+        let world = World::new();
+        let options = world.options("cache");
+        let tentative = Options { tentative: true, ..options.clone() };
+        let planned = pack(&parts(), &tentative).expect("packed");
+        let sources: Vec<_> = parts().iter().map(ToString::to_string).collect();
+        assert_eq!(planned.unrecorded, sources);
+        assert!(!options.lock.exists());
+        world.repository.asked();
+        assert_eq!(pack(&parts(), &tentative).expect("packed again"), planned);
+        assert_eq!(world.repository.asked(), Vec::<String>::new(), "it was noted");
+
+        // The repository has other bytes by now; what was planned is what is packed.
+        let other = zip(&[("s/Other.class", class(52))]);
+        let sha1 = <sha1::Sha1 as sha2::Digest>::digest(&other);
+        world.repository.put(&format!("{JAR}.sha1"), crate::digest::hex(&sha1));
+        world.repository.put(JAR, other);
+        let package = pack(&parts(), &options).expect("packed in earnest");
+        assert_eq!((package.sha256, package.unrecorded.len()), (planned.sha256, 0));
+        assert_eq!(world.repository.asked(), Vec::<String>::new());
+        let lock = world.lock();
+        assert!(sources.iter().all(|source| lock.contains(source)), "{lock}");
+        assert_eq!(pack(&parts(), &tentative).expect("recorded").unrecorded, Vec::<String>::new());
+
+        // What the cache lost is fetched anew, note or not.
+        fs::remove_file(&options.lock).expect("removed");
+        fs::remove_dir_all(options.cache.join("v1/blobs")).expect("removed");
+        fs::remove_dir_all(options.cache.join("v1/packages")).expect("removed");
+        assert_ne!(pack(&parts(), &tentative).expect("fetched").sha256, planned.sha256);
+    }
+
+    #[test]
+    fn a_missing_file_leaves_nothing_behind() {
+        let world = World::new();
+        let options = world.options("cache");
+        let error = pack(&[Part::file("missing.zip").expect("a part")], &options);
+        assert!(error.is_err());
+        assert!(!options.cache.exists() && !options.lock.exists());
     }
 
     #[test]

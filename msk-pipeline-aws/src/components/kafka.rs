@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{
-    Component, Declared, Expansion, Key, Schema, Type, duration, filled, quoted,
+    Component, Declared, Expansion, Key, Notice, Schema, Type, duration, filled, quoted,
 };
 use msk_pipeline_core::kind::Input;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::connector;
 use super::network::Network;
@@ -26,7 +29,7 @@ pub use crate::kinds::msk_cluster::Listener;
 
 /// The `[kafka.NAME]` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, remote = "Self")]
 pub struct Kafka {
     /// The name of a cluster that exists; nothing of it is changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +50,44 @@ pub struct Kafka {
     pub monitoring: String,
     /// Broker logs.
     pub logs: LogSettings,
+    /// Keys that were written beside `existing` although they can't be together, also those with the value that is the default.
+    #[serde(skip)]
+    beside: BTreeSet<String>,
+}
+
+/// What may stand beside `existing`.
+const BESIDE_EXISTING: [&str; 2] = ["existing", "listeners"];
+
+// By hand, because only here can a key that was written be told from one that has its default.
+impl<'de> Deserialize<'de> for Kafka {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(from)?;
+        let mut kafka = Self::deserialize(&value).map_err(D::Error::custom)?;
+        if kafka.existing.is_some() {
+            let keys = value.as_object().into_iter().flat_map(|map| map.keys());
+            let refused = keys.filter(|key| !BESIDE_EXISTING.contains(&key.as_str()));
+            kafka.beside = refused.cloned().collect();
+        }
+        Ok(kafka)
+    }
+}
+
+// The counterpart: an existing cluster has no other keys but those that differ from the defaults, so that it is read as it was written.
+impl Serialize for Kafka {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        if self.existing.is_none() {
+            return Self::serialize(self, to);
+        }
+        let json = || serde_json::value::Serializer;
+        let mut value = Self::serialize(self, json()).map_err(S::Error::custom)?;
+        let default = Self::serialize(&Self::default(), json()).map_err(S::Error::custom)?;
+        if let Some(map) = value.as_object_mut() {
+            map.retain(|key, value| {
+                BESIDE_EXISTING.contains(&key.as_str()) || default.get(key) != Some(value)
+            });
+        }
+        value.serialize(to)
+    }
 }
 
 /// Brokers of a cluster.
@@ -102,6 +143,7 @@ impl Default for Kafka {
             config: BTreeMap::new(),
             monitoring: "DEFAULT".into(),
             logs: LogSettings::default(),
+            beside: BTreeSet::new(),
         }
     }
 }
@@ -135,7 +177,7 @@ impl Component for Kafka {
     const SCHEMA: &'static Schema = &Schema {
         doc: "An MSK cluster.",
         keys: &[
-            Key::new("existing", Type::Checked(filled), "The name of a cluster that exists. It is read and checked, never changed; all other keys but `listeners` are refused.")
+            Key::new("existing", Type::Checked(filled), "The name of a cluster that exists, or its ARN. It is read and checked, never changed; all other keys but `listeners` are refused.")
                 .change("another cluster: a resnapshot into its topics"),
             Key::new(
                 "version",
@@ -224,6 +266,7 @@ impl Component for Kafka {
             name: group_name.clone(),
             description: format!("Brokers of {}", cx.header.name),
             vpc_id: Network::output(network_kind::Network::VPC_ID),
+            keep: false,
             tags: tags.clone(),
         };
         cx.add::<SecurityGroup>(address("group"), stage::SECURITY_GROUPS, &group, []);
@@ -232,6 +275,7 @@ impl Component for Kafka {
             name: format!("rules of {group_name}"),
             group_id: group_id.clone(),
             rules: self.rules(name, &group_id, cx),
+            keep: false,
         };
         cx.add::<SecurityGroupRules>(address("rules"), stage::SECURITY_GROUPS, &rules, []);
 
@@ -365,22 +409,52 @@ impl Kafka {
     }
 
     fn expand_existing(&self, name: &str, cx: &mut Expansion<'_>) {
-        let defaults = Self {
-            existing: self.existing.clone(),
-            listeners: self.listeners.clone(),
-            ..Self::default()
-        };
-        if *self != defaults {
+        for key in &self.beside {
             cx.error(
-                "existing",
-                "an existing cluster is read and never changed",
-                "remove every other key but `listeners`",
+                key,
+                format!(
+                    "`{key}` can't be set together with `existing`: that cluster is never changed"
+                ),
+                "remove one of the two",
             );
         }
         let Some(existing) = &self.existing else { return };
-        let props = lookup::Props { name: existing.clone(), listener: self.connect_listener() };
+        let cluster = match cluster_name(existing, &cx.header.region, cx.header.account.as_deref())
+        {
+            Ok(cluster) => cluster.to_owned(),
+            Err(why) => {
+                let help = "name a cluster of this account and region, or its ARN";
+                return cx.error("existing", why, help);
+            }
+        };
+        self.open_by_hand(name, &cluster, cx);
+        let props = lookup::Props { name: cluster, listener: self.connect_listener() };
         let address = format!("kafka.{name}.cluster");
         cx.add::<MskClusterLookup>(address, stage::KAFKA, &props, []);
+    }
+
+    /// Says which rules the connectors need in the security group of a cluster that is never changed here.
+    fn open_by_hand(&self, name: &str, cluster: &str, cx: &mut Expansion<'_>) {
+        let port = self.connect_listener().port();
+        let lines: Vec<String> = super::connectors_on(name, cx)
+            .into_iter()
+            .map(|connector| {
+                format!(
+                    "# from the security group of connector.{connector} (its id: `connector.{connector}.group`)\n\
+                     aws ec2 authorize-security-group-ingress --group-id <group of {cluster}> --protocol tcp \
+                     --port {port} --source-group <group of connector.{connector}>\n"
+                )
+            })
+            .collect();
+        if !lines.is_empty() {
+            cx.notice(Notice {
+                about: format!("kafka.{name}"),
+                title: format!(
+                    "Let the connectors reach the brokers of `{cluster}`, whose security group is never changed here."
+                ),
+                body: lines.concat(),
+            });
+        }
     }
 
     #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a version, not a file")]
@@ -408,6 +482,7 @@ impl Kafka {
                 "drop `plaintext` once no client needs it",
             );
         }
+        super::broker_properties::check(&self.config, cx);
         let properties = self.properties();
         let number = |key: &str| properties.get(key).and_then(|v| v.parse::<i32>().ok());
         let (factor, isr) = (number("default.replication.factor"), number("min.insync.replicas"));
@@ -421,8 +496,28 @@ impl Kafka {
                 "at most one copy a broker is possible",
             );
         }
+        if let Some(internal) =
+            number("offsets.topic.replication.factor").filter(|f| *f > self.brokers.count)
+        {
+            cx.error(
+                "config.offsets.topic.replication.factor",
+                format!(
+                    "{internal} copies of the offsets don't fit on {} brokers",
+                    self.brokers.count
+                ),
+                "at most one copy a broker is possible",
+            );
+        }
         if let (Some(factor), Some(isr)) = (factor, isr)
-            && isr >= factor
+            && isr > factor
+        {
+            cx.error(
+                "config",
+                format!("min.insync.replicas = {isr} can't be met by {factor} copies: nothing could be written"),
+                "set min.insync.replicas one lower than the replication factor",
+            );
+        } else if let (Some(factor), Some(isr)) = (factor, isr)
+            && isr == factor
             && factor > 1
         {
             cx.warn(
@@ -495,6 +590,39 @@ impl Kafka {
     }
 }
 
+/// The name of an existing cluster, from the name itself or from an ARN of this region and, where the file says which, this account.
+fn cluster_name<'a>(
+    existing: &'a str,
+    region: &str,
+    account: Option<&str>,
+) -> Result<&'a str, String> {
+    if !existing.starts_with("arn:") {
+        // What MSK takes for a name (handbook msk.md §2).
+        return match existing.len() {
+            1..=64 if !existing.contains(['/', ':', ' ']) => Ok(existing),
+            _ => Err(format!("{} is no name of an MSK cluster", quoted(existing))),
+        };
+    }
+    let wrong = || format!("{} is no ARN of an MSK cluster", quoted(existing));
+    let parts: Vec<&str> = existing.splitn(6, ':').collect();
+    let [_, _, "kafka", its_region, its_account, resource] = parts.as_slice() else {
+        return Err(wrong());
+    };
+    let cluster = match resource.split('/').collect::<Vec<_>>().as_slice() {
+        ["cluster", name, uuid] if !name.is_empty() && !uuid.is_empty() => *name,
+        _ => return Err(wrong()),
+    };
+    if *its_region != region {
+        return Err(format!("that cluster is in {its_region}, and this pipeline in {region}"));
+    }
+    match account.filter(|account| account != its_account) {
+        Some(account) => {
+            Err(format!("that cluster is of account {its_account}, and this pipeline of {account}"))
+        }
+        None => Ok(cluster),
+    }
+}
+
 /// The handle of a declared cluster.
 pub type KafkaHandle = Declared<Kafka>;
 
@@ -534,7 +662,10 @@ pub(crate) fn days(text: &str) -> Option<i32> {
 fn instance_type(text: &str) -> Result<(), String> {
     let parts: Vec<_> = text.split('.').collect();
     match parts.as_slice() {
-        ["kafka", family, size] if !family.is_empty() && !size.is_empty() => Ok(()),
+        ["kafka", family, size] if super::is_family(family) && super::is_size(size) => Ok(()),
+        ["kafka", family, size] if super::is_family(family) => {
+            Err(format!("{} is no size of a broker; one is `kafka.m7g.large`", quoted(size)))
+        }
         ["express", ..] => {
             Err("Express brokers are not supported: they have other storage, logs and limits"
                 .into())
@@ -564,4 +695,84 @@ pub(crate) fn cidr(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("`{text}` has bits behind its prefix; the range is `{network}/{bits}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_existing_cluster_is_named_or_given_by_its_arn() {
+        let arn = |region: &str, account: &str| {
+            format!(
+                "arn:aws:kafka:{region}:{account}:cluster/main/0b1c2d3e-0000-4000-a000-000000000000-2"
+            )
+        };
+        let name = |existing: &str, account| {
+            cluster_name(existing, "eu-west-1", account).map(str::to_owned)
+        };
+        assert_eq!(name("main", None).as_deref(), Ok("main"));
+        let ours = arn("eu-west-1", "111111111111");
+        assert_eq!(name(&ours, None).as_deref(), Ok("main"));
+        assert_eq!(name(&ours, Some("111111111111")).as_deref(), Ok("main"));
+        assert!(name(&ours, Some("222222222222")).unwrap_err().contains("of account 111111111111"));
+        let other = arn("us-east-1", "111111111111");
+        assert!(name(&other, None).unwrap_err().contains("is in us-east-1"));
+        for wrong in [
+            "",
+            "a/b",
+            "arn:aws:kafka:eu-west-1:1:cluster/main",
+            "arn:aws:rds:eu-west-1:1:cluster/a/b",
+        ] {
+            assert!(name(wrong, None).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn connectors_need_a_rule_in_the_group_of_an_existing_cluster() {
+        use msk_pipeline_core::dsl::Document;
+        use msk_pipeline_core::state::Pin;
+        let text = "[pipeline]\nname = \"orders\"\nregion = \"eu-west-1\"\n[network]\nvpc = \"vpc-0ab12cd\"\n\
+            [database.db]\n[kafka.main]\nexisting = \"arn:aws:kafka:eu-west-1:111111111111:cluster/prod/u-1\"\nlisteners = [\"tls\"]\n\
+            [connector.c]\nsource = \"db\"\ntables = [\"shop.orders\"]\n";
+        let components = crate::components::components();
+        let document = Document::parse(text).unwrap();
+        let pipeline = document.pipeline(&components, &Default::default()).unwrap();
+        let pin = Pin {
+            account: "111111111111".into(),
+            region: "eu-west-1".into(),
+            partition: "aws".into(),
+        };
+        let expanded = pipeline.expand(&components, &pin, &Default::default()).unwrap();
+        let lookup = expanded.resources.iter().find(|r| r.kind == "aws.kafka.cluster-lookup");
+        assert_eq!(lookup.unwrap().props["name"], "prod");
+        let notice = expanded.notices.iter().find(|n| n.about == "kafka.main").unwrap();
+        assert!(
+            notice.body.contains("--port 9094 --source-group <group of connector.c>"),
+            "{notice:?}"
+        );
+    }
+
+    #[test]
+    fn an_existing_cluster_stands_alone_in_the_file_and_in_the_builder() {
+        let read = |text: &str| serde_json::from_str::<Kafka>(text).unwrap();
+        let beside = |text: &str| read(text).beside.into_iter().collect::<Vec<_>>();
+        let none = Vec::<String>::new();
+        assert_eq!(beside(r#"{ "existing": "main", "listeners": ["tls"] }"#), none);
+        // Also with the value that is the default.
+        assert_eq!(beside(r#"{ "existing": "main", "brokers": { "count": 3 } }"#), ["brokers"]);
+        assert_eq!(beside(r#"{ "version": "3.9.x.kraft", "monitoring": "PER_BROKER" }"#), none);
+        let again = |kafka: &Kafka| {
+            serde_json::from_value::<Kafka>(serde_json::to_value(kafka).unwrap()).unwrap()
+        };
+        for kafka in [
+            Kafka::new(),
+            Kafka::new().brokers(6, "kafka.m7g.large", 100).config("num.partitions", 3),
+            Kafka::existing("main"),
+            Kafka::existing("main").listeners([Listener::Tls]),
+        ] {
+            assert_eq!(again(&kafka), kafka);
+        }
+        assert_eq!(again(&Kafka::existing("main").version("3.8.x")).beside.len(), 1);
+    }
 }

@@ -2,6 +2,7 @@
 
 use msk_pipeline_core::dsl::{Components, Expansion};
 
+mod broker_properties;
 pub mod connector;
 pub mod database;
 pub mod kafka;
@@ -34,4 +35,20 @@ fn connectors_on<'a>(name: &str, cx: &Expansion<'a>) -> Vec<&'a str> {
     all.filter(|(_, c)| connector::cluster_of(c, cx).as_deref() == Some(name))
         .map(|(c, _)| c)
         .collect()
+}
+
+/// A family of instances, as AWS names them: `r7g`, `t4g`, `x2iedn`.
+fn is_family(text: &str) -> bool {
+    let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
+    let rest = &text[letters..];
+    letters > 0
+        && rest.starts_with(|c: char| c.is_ascii_digit())
+        && rest.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || c == '-')
+}
+
+/// A size of an instance: `medium`, `large`, `12xlarge`.
+fn is_size(text: &str) -> bool {
+    let times = |n: &str| n.parse::<u8>().is_ok_and(|n| n > 1) && !n.starts_with('0');
+    matches!(text, "micro" | "small" | "medium" | "large" | "xlarge" | "metal")
+        || text.strip_suffix("xlarge").is_some_and(times)
 }

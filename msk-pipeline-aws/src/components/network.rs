@@ -175,6 +175,7 @@ fn expand_endpoints(cx: &mut Expansion<'_>) {
         name: name.clone(),
         description: format!("Endpoints of {}", cx.header.name),
         vpc_id: Network::output(kind::Network::VPC_ID),
+        keep: false,
         tags: tags.clone(),
     };
     cx.add::<SecurityGroup>(group_address, stage::SECURITY_GROUPS, &group, []);
@@ -189,6 +190,7 @@ fn expand_endpoints(cx: &mut Expansion<'_>) {
         name: format!("rules of {name}"),
         group_id: group_id.clone(),
         rules: cx.all::<Connector>().into_iter().map(|(connector, _)| from(connector)).collect(),
+        keep: false,
     };
     cx.add::<SecurityGroupRules>(rules_address, stage::SECURITY_GROUPS, &rules, []);
     for (service, address) in SERVICES.iter().zip(endpoints(cx)) {

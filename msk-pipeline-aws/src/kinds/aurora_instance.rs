@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Target, Verdict,
+    Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -336,6 +336,14 @@ impl Kind for AuroraInstance {
         }
     }
 
+    fn status(seen: &Seen) -> Option<Status> {
+        let Seen::Instance(seen) = seen else { return None };
+        let mut says: Vec<String> =
+            seen.parameter_states.iter().filter(|s| *s != "in-sync").cloned().collect();
+        says.extend(seen.pending.iter().map(|what| format!("{what} pending")));
+        Some(Status::new(&seen.status).says(Some(says.join(", "))))
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None | Some(Seen::Impossible { .. })) => Next::Gone,
@@ -576,7 +584,7 @@ mod tests {
     use msk_pipeline_core::kind::{Pursuit, Recorded};
 
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, kind, mark, ops};
+    use crate::kinds::testing::{case, deletion, kind, mark, ops};
 
     fn props() -> Props {
         Props {

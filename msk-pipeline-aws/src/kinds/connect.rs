@@ -94,26 +94,7 @@ pub(super) fn unbuilt(operation: &str, error: &BuildError) -> CallError {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-
-    use async_trait::async_trait;
     use msk_pipeline_core::kind::{Next, Proposed};
-
-    use crate::session::{Handler, PlainRequest, PlainResponse, Session};
-
-    struct Nobody;
-
-    #[async_trait]
-    impl Handler for Nobody {
-        async fn handle(&self, _: PlainRequest) -> Option<PlainResponse> {
-            None
-        }
-    }
-
-    /// A session that reaches nothing.
-    pub(in super::super) fn session() -> Session {
-        Session::embedded(Arc::new(Nobody), "eu-west-1")
-    }
 
     fn list<C>(calls: &[Proposed<C>]) -> String {
         let one = |c: &Proposed<C>| format!("{} {}", c.op, c.data.verdict);

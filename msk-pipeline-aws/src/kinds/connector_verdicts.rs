@@ -3,7 +3,10 @@
 //! MSK Connect updates any key "in place" (handbook msk.md §5.2), so the API's word says nothing about data. This table does: the
 //! first rule whose pattern fits a key decides. A key that no rule knows restarts the tasks, which every configuration update does.
 //!
-//! Sources: handbook msk.md §5.2, §7, §8; design decision D9.
+//! Where some values of a key are harmless, the value decides and not the key: leaving `errors.tolerance = all` costs nothing.
+//!
+//! Sources: handbook msk.md §5.2, §7, §8; design decision D9; defaults as in Debezium's documentation of the `MySQL` connector, 2.7,
+//! and in Kafka Connect's (`errors.tolerance`, the producers of source tasks).
 
 use std::collections::BTreeSet;
 
@@ -25,10 +28,33 @@ enum Judge {
     IncludeList,
     /// A comma-separated list of what is left out: what is removed from it has a gap.
     ExcludeList,
+    /// By the new value, compared without case: the verdict if it is none of `harmless`. A value that is as bad as the one before
+    /// changes nothing but the task, and one that is not known yet is taken for a harmful one.
+    Unless {
+        /// Values that harm nothing.
+        harmless: &'static [&'static str],
+        /// The value that an absent key stands for.
+        default: &'static str,
+        verdict: Verdict,
+    },
+    /// As `Unless`, with a number: the verdict if it is above `most`.
+    Above { most: u64, default: u64, verdict: Verdict },
+    /// A comma-separated list of operations that make no events, `none` for an empty one: what is added has the verdict.
+    Operations { default: &'static str, verdict: Verdict },
 }
 
 const fn rule(key: &'static str, verdict: Verdict, what: &'static str) -> Rule {
     Rule { key, verdict: Judge::Is(verdict), what }
+}
+
+const fn unless(
+    key: &'static str,
+    harmless: &'static [&'static str],
+    default: &'static str,
+    verdict: Verdict,
+    what: &'static str,
+) -> Rule {
+    Rule { key, verdict: Judge::Unless { harmless, default, verdict }, what }
 }
 
 /// The rules, most specific first.
@@ -75,18 +101,40 @@ const RULES: &[Rule] = &[
         what: "existing rows of {added} are missed until an incremental snapshot reads them",
     },
     rule("gtid.source.*", Verdict::Gap, "transactions of sources that are left out are missed"),
-    rule("skipped.operations", Verdict::Gap, "skipped operations make no events"),
-    rule(
+    Rule {
+        key: "skipped.operations",
+        verdict: Judge::Operations { default: "t", verdict: Verdict::Gap },
+        what: "skipped operations make no events",
+    },
+    unless(
         "event.processing.failure.handling.mode",
+        &["fail"],
+        "fail",
         Verdict::Gap,
-        "unless it fails, events that can't be read are skipped",
+        "events that can't be read are skipped",
     ),
-    rule(
+    unless(
+        "event.deserialization.failure.handling.mode",
+        &["fail"],
+        "fail",
+        Verdict::Gap,
+        "events that can't be read are skipped",
+    ),
+    unless(
+        "event.converting.failure.handling.mode",
+        &["fail"],
+        "warn",
+        Verdict::Gap,
+        "values that can't be converted are skipped",
+    ),
+    unless(
         "inconsistent.schema.handling.mode",
+        &["fail"],
+        "fail",
         Verdict::Gap,
-        "unless it fails, events of tables with an unknown schema are skipped",
+        "events of tables with an unknown schema are skipped",
     ),
-    rule("errors.tolerance", Verdict::Gap, "unless it is `none`, records that fail are dropped"),
+    unless("errors.tolerance", &["none"], "none", Verdict::Gap, "records that fail are dropped"),
     // What it remembers.
     rule(
         "schema.history.internal.kafka.topic",
@@ -98,13 +146,24 @@ const RULES: &[Rule] = &[
         Verdict::Resnapshot,
         "the history of the tables' schemas is lost to the connector: it can't read on without a new snapshot or a recovery",
     ),
-    rule(
-        "schema.history.internal.store.only.*",
+    unless(
+        "schema.history.internal.store.only.captured.databases.ddl",
+        &["false"],
+        "true",
         Verdict::Gap,
-        "schemas that were not stored before are missing when their tables are captured later",
+        "schemas of other databases are missing when their tables are captured later",
     ),
-    rule(
+    unless(
+        "schema.history.internal.store.only.*",
+        &["false"],
+        "false",
+        Verdict::Gap,
+        "schemas of other tables are missing when these are captured later",
+    ),
+    unless(
         "schema.history.internal.skip.unparseable.ddl",
+        &["false"],
+        "false",
         Verdict::Gap,
         "a skipped statement leaves a schema that doesn't fit the events after it",
     ),
@@ -143,16 +202,31 @@ const RULES: &[Rule] = &[
     rule("topic.heartbeat.prefix", Verdict::None, "heartbeats go to another topic"),
     rule("heartbeat.topics.prefix", Verdict::None, "heartbeats go to another topic"),
     rule("topic.creation.*", Verdict::None, "only topics that are created from now on differ"),
+    unless(
+        "producer.override.partitioner.ignore.keys",
+        &["false"],
+        "false",
+        Verdict::Ordering,
+        "events of a row may go to any partition",
+    ),
     rule(
         "producer.override.partitioner*",
         Verdict::Ordering,
         "events of a row may go to another partition than before",
     ),
-    rule(
+    unless(
         "producer.override.acks",
+        &["all", "-1"],
+        "all",
         Verdict::Lost,
-        "without `all`, acknowledged events can be lost with a broker",
+        "acknowledged events can be lost with a broker",
     ),
+    // Connect's own producers have one request under way at a time, and are not idempotent.
+    Rule {
+        key: "producer.override.max.in.flight.requests.per.connection",
+        verdict: Judge::Above { most: 1, default: 1, verdict: Verdict::Ordering },
+        what: "a request that is repeated may overtake the one after it",
+    },
     rule("producer.override.*", Verdict::Restart, ""),
     rule("exactly.once.support", Verdict::Restart, ""),
     // How events look.
@@ -221,9 +295,16 @@ const RULES: &[Rule] = &[
 /// What changing `key` from one value to another does to data. `None` means that the key is absent, so that its default counts;
 /// a value that is not known yet is `Some` text that differs.
 pub fn verdict(key: &str, from: Option<&str>, to: Option<&str>) -> DataEffect {
-    if key == "snapshot.mode" && to == Some("always") {
-        let what = "every start reads all rows again, this one and each later one";
-        return DataEffect::new(Verdict::Resnapshot, what);
+    match (key, to) {
+        ("snapshot.mode", Some("always")) => {
+            let what = "every start reads all rows again, this one and each later one";
+            return DataEffect::new(Verdict::Resnapshot, what);
+        }
+        ("snapshot.mode", Some("initial_only")) => {
+            let what = "`snapshot.mode`: after the snapshot nothing is captured any more";
+            return DataEffect::new(Verdict::Gap, what);
+        }
+        _ => {}
     }
     let Some(rule) = RULES.iter().find(|rule| fits(rule.key, key)) else {
         return DataEffect::new(Verdict::Restart, format!("the task restarts with `{key}`"));
@@ -245,6 +326,31 @@ pub fn verdict(key: &str, from: Option<&str>, to: Option<&str>) -> DataEffect {
                 Verdict::None => DataEffect::NONE,
                 verdict => DataEffect::new(verdict, what),
             };
+        }
+        Judge::Unless { harmless, default, verdict } => {
+            let harms = |value: Option<&str>| {
+                let value = value.unwrap_or(default).trim();
+                !harmless.iter().any(|h| h.eq_ignore_ascii_case(value))
+            };
+            // Of two ways to lose acknowledged events the second is told, too.
+            let worse = harms(to) && (!harms(from) || verdict >= Verdict::Resnapshot);
+            return by_value(key, rule, worse, verdict);
+        }
+        Judge::Above { most, default, verdict } => {
+            let over = |value: Option<&str>| {
+                // What is no number yet is taken for one that is too high.
+                value.map_or(default, |v| v.trim().parse().unwrap_or(u64::MAX)) > most
+            };
+            return by_value(key, rule, over(to) && !over(from), verdict);
+        }
+        Judge::Operations { default, verdict } => {
+            let skipped = |value: Option<&str>| {
+                let mut list = items(value.unwrap_or(default));
+                list.remove("none");
+                list
+            };
+            let more = !skipped(to).is_subset(&skipped(from));
+            return by_value(key, rule, more, verdict);
         }
         Judge::IncludeList => match (from, to) {
             (_, None) => None,
@@ -269,6 +375,15 @@ pub fn verdict(key: &str, from: Option<&str>, to: Option<&str>) -> DataEffect {
         Some(gained) => {
             DataEffect::new(Verdict::Gap, rule.what.replace("{added}", &gained.join(", ")))
         }
+    }
+}
+
+/// The verdict on a value that harms, or the restart that every change brings.
+fn by_value(key: &str, rule: &Rule, harms: bool, verdict: Verdict) -> DataEffect {
+    if harms {
+        DataEffect::new(verdict, format!("`{key}`: {}", rule.what))
+    } else {
+        DataEffect::new(Verdict::Restart, format!("the task restarts with `{key}`"))
     }
 }
 
@@ -322,7 +437,7 @@ mod tests {
 
     #[test]
     fn each_key_has_its_verdict() {
-        use Verdict::{Gap, Lost, None, Ordering, Resnapshot, Restart, Shape};
+        use Verdict::{Gap, None, Ordering, Resnapshot, Restart, Shape};
         for (key, expected) in [
             ("topic.prefix", Resnapshot),
             ("database.hostname", Resnapshot),
@@ -333,13 +448,9 @@ mod tests {
             ("topic.naming.strategy", Resnapshot),
             ("schema.history.internal.kafka.topic", Resnapshot),
             ("schema.history.internal", Resnapshot),
-            ("schema.history.internal.store.only.captured.tables.ddl", Gap),
             ("schema.history.internal.producer.security.protocol", Restart),
             ("schema.history.internal.kafka.bootstrap.servers", Restart),
             ("gtid.source.includes", Gap),
-            ("skipped.operations", Gap),
-            ("errors.tolerance", Gap),
-            ("producer.override.acks", Lost),
             ("producer.override.linger.ms", Restart),
             ("producer.override.partitioner.class", Ordering),
             ("message.key.columns", Ordering),
@@ -366,6 +477,61 @@ mod tests {
             ("something.nobody.knows", Restart),
         ] {
             check(key, Some("a"), Some("b"), expected, "");
+        }
+    }
+
+    #[test]
+    fn the_value_decides_where_some_harm_and_some_do_not() {
+        use Verdict::{Gap, Lost, None, Ordering, Resnapshot, Restart};
+        let acks = "producer.override.acks";
+        let in_flight = "producer.override.max.in.flight.requests.per.connection";
+        let tables = "schema.history.internal.store.only.captured.tables.ddl";
+        let databases = "schema.history.internal.store.only.captured.databases.ddl";
+        let reading = "event.processing.failure.handling.mode";
+        let converting = "event.converting.failure.handling.mode";
+        for (key, from, to, expected) in [
+            (acks, Some("all"), Some("1"), Lost),
+            (acks, Option::None, Some("0"), Lost),
+            (acks, Some("1"), Some("0"), Lost),
+            (acks, Some("1"), Some("all"), Restart),
+            (acks, Some("1"), Some("-1"), Restart),
+            (acks, Some("1"), Option::None, Restart),
+            (acks, Option::None, Some("(known after apply)"), Lost),
+            (in_flight, Option::None, Some("5"), Ordering),
+            (in_flight, Some("5"), Some("1"), Restart),
+            (in_flight, Some("5"), Some("2"), Restart),
+            (in_flight, Option::None, Some("(known after apply)"), Ordering),
+            ("producer.override.partitioner.ignore.keys", Option::None, Some("true"), Ordering),
+            ("producer.override.partitioner.ignore.keys", Option::None, Some("false"), Restart),
+            ("producer.override.compression.type", Option::None, Some("zstd"), Restart),
+            ("errors.tolerance", Option::None, Some("all"), Gap),
+            ("errors.tolerance", Some("none"), Some("ALL"), Gap),
+            ("errors.tolerance", Some("all"), Some("none"), Restart),
+            ("errors.tolerance", Some("all"), Option::None, Restart),
+            (reading, Option::None, Some("skip"), Gap),
+            (reading, Some("warn"), Some("skip"), Restart),
+            (reading, Some("skip"), Some("FAIL"), Restart),
+            (reading, Some("skip"), Option::None, Restart),
+            (converting, Some("fail"), Option::None, Gap),
+            (converting, Option::None, Some("skip"), Restart),
+            ("inconsistent.schema.handling.mode", Some("fail"), Some("warn"), Gap),
+            ("inconsistent.schema.handling.mode", Some("warn"), Some("fail"), Restart),
+            ("skipped.operations", Option::None, Some("t"), Restart),
+            ("skipped.operations", Option::None, Some("t,d"), Gap),
+            ("skipped.operations", Some("d"), Some("none"), Restart),
+            ("skipped.operations", Some("none"), Option::None, Gap),
+            (tables, Some("false"), Some("true"), Gap),
+            (tables, Some("true"), Option::None, Restart),
+            (databases, Some("false"), Option::None, Gap),
+            (databases, Option::None, Some("false"), Restart),
+            ("schema.history.internal.skip.unparseable.ddl", Option::None, Some("true"), Gap),
+            ("schema.history.internal.skip.unparseable.ddl", Some("true"), Some("false"), Restart),
+            ("snapshot.mode", Some("no_data"), Some("always"), Resnapshot),
+            ("snapshot.mode", Some("no_data"), Some("initial_only"), Gap),
+            ("snapshot.mode", Some("initial_only"), Some("initial"), None),
+        ] {
+            let effect = verdict(key, from, to);
+            assert_eq!(effect.verdict, expected, "{key}: {from:?} to {to:?}: {effect}");
         }
     }
 

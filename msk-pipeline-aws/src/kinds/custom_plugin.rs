@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use aws_sdk_kafkaconnect::types::{CustomPluginContentType, CustomPluginLocation, S3Location};
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Condition, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen,
-    Next, Proposed, Sent, Target,
+    Next, Proposed, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +182,10 @@ impl Kind for CustomPlugin {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(Status::new(&seen.state).says(seen.failure.as_ref()))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
@@ -351,7 +355,7 @@ mod tests {
 
     #[track_caller]
     fn check(want: Option<Props>, seen: Option<Seen>, pursued: bool, expected: &str) {
-        let session = connect::tests::session();
+        let session = crate::kinds::testing::session();
         let pursuit = pursued.then(pursuit);
         let case = Case { want, seen, was: None, pursuit, mark: mark() };
         let next = Kind::calls(&CustomPlugin::new(&session), &case);

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use msk_pipeline_core::kind::{CallError, Case, Guard, Kind, MarkSeen, Next, Sent, Target};
+use msk_pipeline_core::kind::{CallError, Case, Guard, Kind, MarkSeen, Next, Sent, Status, Target};
 use serde::{Deserialize, Serialize};
 
 use super::aurora_cluster::{self, Cluster, Outputs};
@@ -32,6 +32,8 @@ pub struct Props {
     pub name: String,
     /// The engine that it must have.
     pub engine: String,
+    /// The port that it must have: connectors and their security groups are made for it.
+    pub port: i32,
     /// Parameters of its cluster group that must have these values.
     pub parameters: BTreeMap<String, String>,
 }
@@ -96,6 +98,10 @@ impl Kind for DbClusterLookup {
         MarkSeen::ReadOnly
     }
 
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(seen.cluster.state())
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, _) => Next::Gone,
@@ -119,6 +125,12 @@ fn judge(want: &Props, seen: &Seen) -> Next<Call, Outputs> {
         return refuse(
             format!("`{}` runs {}, not {}", want.name, cluster.engine, want.engine),
             "set `engine` to what it runs, or name another cluster in `existing`".into(),
+        );
+    }
+    if cluster.port != want.port {
+        return refuse(
+            format!("`{}` listens on port {}, not {}", want.name, cluster.port, want.port),
+            format!("write `port = {}` beside `existing`", cluster.port),
         );
     }
     match cluster.status.as_str() {
@@ -177,12 +189,13 @@ fn judge(want: &Props, seen: &Seen) -> Next<Call, Outputs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::case_testing::{case, kind, ops};
+    use crate::kinds::testing::{case, kind, ops};
 
     fn want() -> Props {
         Props {
             name: "prod".into(),
             engine: "aurora-mysql".into(),
+            port: 3306,
             parameters: [
                 ("binlog_format".to_owned(), "ROW".to_owned()),
                 ("binlog_row_image".to_owned(), "FULL".to_owned()),
@@ -215,6 +228,7 @@ mod tests {
             master_secret: None,
             pending: Vec::new(),
             members: vec![("w".into(), true, "in-sync".into())],
+            owners: Default::default(),
             tags: Default::default(),
         };
         let parameters = [("binlog_format".to_owned(), "row".to_owned())].into();
@@ -233,6 +247,7 @@ mod tests {
     fn it_is_checked_and_never_changed() {
         check(|_| {}, "converged");
         check(|s| s.cluster.engine = "aurora-postgresql".into(), "refuse");
+        check(|s| s.cluster.port = 3307, "refuse");
         check(|s| s.cluster.status = "stopped".into(), "refuse");
         check(|s| s.cluster.status = "backing-up".into(), "converged");
         check(|s| s.cluster.status = "upgrading".into(), "wait");

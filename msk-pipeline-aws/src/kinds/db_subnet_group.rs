@@ -252,7 +252,7 @@ fn delete(case: &Case<DbSubnetGroup>, seen: &Seen) -> Next<Call, Outputs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::case_testing::{case, kind, ops};
+    use crate::kinds::testing::{case, kind, ops};
 
     fn props() -> Props {
         Props {
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_kept_group_is_only_forgotten() {
-        use crate::kinds::case_testing::deletion;
+        use crate::kinds::testing::deletion;
         let outputs = Outputs { name: "orders-db".into() };
         let group = kind(DbSubnetGroup::new);
         let delete = deletion::<DbSubnetGroup>(props(), outputs.clone(), Some(seen()));

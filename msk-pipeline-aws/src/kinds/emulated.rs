@@ -14,13 +14,13 @@ use msk_pipeline_emulator::world::{Settings, World};
 
 use super::aurora_cluster::{self, AuroraCluster, Capacity, OnDestroy};
 use super::aurora_instance::{self, AuroraInstance};
-use super::case_testing::{case, mark};
 use super::db_cluster_lookup::{self, DbClusterLookup};
 use super::db_cluster_parameter_group::DbClusterParameterGroup;
 use super::db_parameter_group::DbParameterGroup;
 use super::db_subnet_group::{self, DbSubnetGroup};
 use super::parameter_group;
 use super::secret::{self, Secret};
+use super::testing::{case, mark};
 use crate::Session;
 use crate::session::{Handler, PlainRequest, PlainResponse};
 
@@ -246,6 +246,7 @@ async fn a_database_lives_and_dies() {
     let lookup_props = db_cluster_lookup::Props {
         name: "orders-main".into(),
         engine: "aurora-mysql".into(),
+        port: 3306,
         parameters: binlog.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
     };
     assert_eq!(lookup.converge(Some(lookup_props)).await, none);
@@ -330,6 +331,7 @@ async fn a_secret_lives_and_dies_and_lives_again() {
         description: "d".into(),
         kms_key: None,
         existing: false,
+        keep: false,
         tags: BTreeMap::new(),
     };
     assert_eq!(secret.converge(Some(props.clone())).await, ["CreateSecret"]);

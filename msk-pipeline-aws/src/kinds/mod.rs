@@ -33,8 +33,6 @@ pub mod vpc_endpoint;
 pub mod worker_configuration;
 
 #[cfg(test)]
-pub(crate) mod case_testing;
-#[cfg(test)]
 mod emulated;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -64,6 +62,31 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(custom_plugin::CustomPlugin::new(session))
         .with(worker_configuration::WorkerConfiguration::new(session))
         .with(connector::Connector::new(session))
+}
+
+/// True if these recorded props say that a destroy leaves the object in AWS: its own `keep`, or a database's `on_destroy = "keep"`.
+///
+/// Whoever removes such an object from a pipeline only forgets it. Its mark stays on it, so that a later run with the same state takes
+/// it back, and one with another state finds it foreign.
+pub fn is_kept(props: &serde_json::Value) -> bool {
+    props["keep"] == true || props["on_destroy"] == "keep"
+}
+
+/// Whether an object that is encrypted with the key `used` would need another one. AWS shows a key's ARN and neither an alias nor
+/// that none was named: then it counts whether the wanted one is `as_recorded`; without a record nothing is known to differ.
+fn is_other_key(wanted: Option<&str>, used: Option<&str>, as_recorded: Option<bool>) -> bool {
+    match (wanted, used) {
+        (Some(wanted), Some(used)) if !wanted.contains("alias/") => {
+            wanted != used && !used.ends_with(&format!("/{wanted}"))
+        }
+        _ => as_recorded == Some(false),
+    }
+}
+
+/// A time of the SDK's, if it is one that can be written down.
+fn timestamp(at: Option<&aws_smithy_types::DateTime>) -> Option<msk_pipeline_core::Timestamp> {
+    let millis = at?.to_millis().ok()?;
+    u64::try_from(millis).ok().map(msk_pipeline_core::Timestamp)
 }
 
 /// The partition that a region is in.

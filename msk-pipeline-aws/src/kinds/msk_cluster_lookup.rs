@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Condition, Guard, Kind, MarkSeen, Next, Sent, Target,
+    CallError, Case, Condition, Guard, Kind, MarkSeen, Next, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,10 @@ impl Kind for MskClusterLookup {
 
     fn mark(_seen: &Option<Seen>) -> MarkSeen {
         MarkSeen::ReadOnly
+    }
+
+    fn status(seen: &Option<Seen>) -> Option<Status> {
+        seen.as_ref().map(Seen::status)
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

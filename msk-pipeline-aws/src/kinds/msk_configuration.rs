@@ -16,7 +16,7 @@ use aws_sdk_kafka::primitives::Blob;
 use aws_sdk_kafka::types::ConfigurationState;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, Effect, Guard, Kind, Mark, MarkSeen, Next, Proposed,
-    Sent, Target,
+    Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +182,10 @@ impl Kind for MskConfiguration {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_text(&seen.description)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(if seen.deleting { Status::new("DELETING") } else { Status::exists() })
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

@@ -104,6 +104,10 @@ pub struct Seen {
     tags: Tags,
     /// What was set in this group (`Source=user`).
     values: BTreeMap<String, String>,
+    /// The values that wanted parameters have without being set. RDS may go on calling one that was set to just this value a default
+    /// (handbook aws.md §4.3), so it counts as set.
+    #[serde(default)]
+    defaults: BTreeMap<String, String>,
     /// Facts about the parameters that are set or wanted.
     facts: BTreeMap<String, Facts>,
 }
@@ -215,6 +219,30 @@ impl<S: Scope> ParameterGroup<S> {
     }
 }
 
+impl Seen {
+    /// Takes in what counts of a group's parameters: those that are set, and those that are wanted.
+    fn read(&mut self, all: &[Parameter], wanted: &BTreeMap<String, String>) {
+        for parameter in all {
+            let name = text(parameter.parameter_name());
+            let set = parameter.source() == Some("user");
+            if !set && !wanted.contains_key(&name) {
+                continue;
+            }
+            self.facts.insert(name.clone(), facts(parameter));
+            match parameter.parameter_value() {
+                Some(value) if !set => self.defaults.insert(name, value.to_owned()),
+                None if !set => None,
+                value => self.values.insert(name, text(value)),
+            };
+        }
+    }
+
+    /// The value that a wanted parameter has, set or not.
+    fn value(&self, name: &str) -> Option<&String> {
+        self.values.get(name).or_else(|| self.defaults.get(name))
+    }
+}
+
 fn facts(parameter: &Parameter) -> Facts {
     Facts {
         fixed: parameter.apply_type() != Some("dynamic"),
@@ -254,19 +282,17 @@ impl<S: Scope> Kind for ParameterGroup<S> {
         let Some((arn, family)) = S::describe(&self.rds, name).await? else { return Ok(None) };
         let Some(tags) = absent(tags_of(&self.rds, &arn).await)? else { return Ok(None) };
         let Some(all) = absent(self.all(name).await)? else { return Ok(None) };
-        let (mut values, mut known) = (BTreeMap::new(), BTreeMap::new());
-        for parameter in &all {
-            let name = text(parameter.parameter_name());
-            let set = parameter.source() == Some("user");
-            if set {
-                values.insert(name.clone(), text(parameter.parameter_value()));
-            }
-            if set || target.props.parameters.contains_key(&name) {
-                known.insert(name, facts(parameter));
-            }
-        }
-        let name = name.clone();
-        Ok(Some(Seen { name, arn, family, tags, values, facts: known }))
+        let mut seen = Seen {
+            name: name.clone(),
+            arn,
+            family,
+            tags,
+            values: BTreeMap::new(),
+            defaults: BTreeMap::new(),
+            facts: BTreeMap::new(),
+        };
+        seen.read(&all, &target.props.parameters);
+        Ok(Some(seen))
     }
 
     fn mark(seen: &Seen) -> MarkSeen {
@@ -337,7 +363,7 @@ fn modify<S: Scope>(
         let fields: Vec<_> = chunk
             .iter()
             .map(|(k, v)| {
-                let from = seen.and_then(|s| s.values.get(*k));
+                let from = seen.and_then(|s| s.value(k));
                 Change::new(format!("parameters.{k}"), from, Some(v))
             })
             .collect();
@@ -384,7 +410,7 @@ fn update<S: Scope>(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Output
         .iter()
         .filter(|(name, value)| {
             let allowed = seen.facts.get(*name).map(|f| f.allowed.as_str()).unwrap_or_default();
-            !seen.values.get(*name).is_some_and(|s| same(s, value, allowed))
+            !seen.value(name).is_some_and(|s| same(s, value, allowed))
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
@@ -444,7 +470,7 @@ pub(super) fn incomplete(operation: &'static str) -> CallError {
 mod tests {
     use super::super::db_cluster_parameter_group::Cluster;
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, kind, mark, ops};
+    use crate::kinds::testing::{case, deletion, kind, mark, ops};
 
     type Group = ParameterGroup<Cluster>;
 
@@ -474,6 +500,7 @@ mod tests {
             family: "aurora-mysql8.0".into(),
             tags: mark().tags(),
             values: values.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
+            defaults: BTreeMap::new(),
             facts: facts.into(),
         }
     }
@@ -500,6 +527,36 @@ mod tests {
         check(&[("binlog_fromat", "ROW")], Some(seen(&[])), "refuse");
         check(row, Some(Seen { family: "aurora-mysql5.7".into(), ..seen(row) }), "replace");
         check(row, Some(Seen { tags: Tags::new(), ..seen(row) }), "AddTagsToResource");
+    }
+
+    #[test]
+    fn a_default_that_is_wanted_is_there() {
+        let parameter = |name: &str, value: Option<&str>, source: &str| {
+            Parameter::builder()
+                .parameter_name(name)
+                .set_parameter_value(value.map(str::to_owned))
+                .source(source)
+                .allowed_values("1-1000")
+                .apply_type("dynamic")
+                .build()
+        };
+        let all = [
+            parameter("max_connections", Some("90"), "engine-default"),
+            parameter("binlog_format", Some("ROW"), "user"),
+            parameter("log_output", None, "engine-default"),
+            parameter("of_nobody", Some("1"), "system"),
+        ];
+        let next = |want: &[(&str, &str)]| {
+            let want = props(want);
+            let mut found = Seen { facts: BTreeMap::new(), ..seen(&[]) };
+            found.read(&all, &want.parameters);
+            ops(&kind(Group::new).calls(&case::<Group>(Some(want), Some(found))))
+        };
+        let row = ("binlog_format", "ROW");
+        assert_eq!(next(&[row, ("max_connections", "90")]), "converged");
+        assert_eq!(next(&[row, ("max_connections", "91")]), "ModifyDBClusterParameterGroup");
+        assert_eq!(next(&[row, ("log_output", "FILE")]), "ModifyDBClusterParameterGroup");
+        assert_eq!(next(&[]), "ResetDBClusterParameterGroup");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, DataEffect, Effect, Guard, Input, Kind, MarkSeen, Next,
-    Proposed, Sent, Succession, Target,
+    Proposed, Sent, Status, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -167,6 +167,10 @@ impl Kind for S3Object {
             }
             _ => MarkSeen::ByParent,
         }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        seen.current.is_some().then(Status::exists)
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
@@ -356,7 +360,7 @@ mod tests {
         Seen { bucket: "b".into(), key: want().key, current: Some(current) }
     }
 
-    fn next(want: Option<Props>, seen: Option<Seen>) -> Vec<String> {
+    fn next(want: Option<Props>, seen: Option<Seen>) -> String {
         let was: Option<Recorded<Props, Outputs>> = None;
         let case = Case { want, seen, was, pursuit: None, mark: mark() };
         ops(&S3Object::new(&session(), &Artifacts::default()).calls(&case))
@@ -364,18 +368,18 @@ mod tests {
 
     #[test]
     fn every_difference_has_its_call() {
-        assert_eq!(next(Some(want()), None), ["s3:PutObject"]);
-        assert_eq!(next(Some(want()), Some(seen(SHA, 3))), ["converged"]);
-        assert_eq!(next(Some(want()), Some(seen(SHA, 4))), ["replace"]);
+        assert_eq!(next(Some(want()), None), "PutObject");
+        assert_eq!(next(Some(want()), Some(seen(SHA, 3))), "converged");
+        assert_eq!(next(Some(want()), Some(seen(SHA, 4))), "replace");
         let hidden = Seen { current: None, ..seen(SHA, 3) };
-        assert_eq!(next(Some(want()), Some(hidden.clone())), ["s3:PutObject"]);
-        assert_eq!(next(None, Some(hidden)), ["s3:DeleteObjects"]);
-        assert_eq!(next(None, Some(seen(SHA, 3))), ["s3:DeleteObjects"]);
-        assert_eq!(next(None, None), ["gone"]);
+        assert_eq!(next(Some(want()), Some(hidden.clone())), "PutObject");
+        assert_eq!(next(None, Some(hidden)), "DeleteObjects");
+        assert_eq!(next(None, Some(seen(SHA, 3))), "DeleteObjects");
+        assert_eq!(next(None, None), "gone");
         let moved = Props { bucket: Input::output("bucket", "bucket_name"), ..want() };
-        assert_eq!(next(Some(moved), Some(seen(SHA, 3))), ["replace"]);
+        assert_eq!(next(Some(moved), Some(seen(SHA, 3))), "replace");
         let large = Props { size: S3Object::LIMIT + 1, ..want() };
-        assert_eq!(next(Some(large), None), ["refuse"]);
+        assert_eq!(next(Some(large), None), "refuse");
     }
 
     #[test]

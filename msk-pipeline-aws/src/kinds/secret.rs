@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use aws_sdk_secretsmanager::types::Tag;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Kind, Mark, MarkSeen,
-    Next, Proposed, Sent, Target, Verdict,
+    Next, Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,9 @@ pub struct Props {
     /// True for a secret that the user has already: it is looked up and never changed.
     #[serde(default)]
     pub existing: bool,
+    /// A destroy leaves the secret in AWS: the database whose user it is for is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
     /// The user's tags.
     pub tags: Tags,
 }
@@ -217,6 +220,10 @@ impl Kind for Secret {
 
     fn mark(seen: &Seen) -> MarkSeen {
         if seen.existing { MarkSeen::ReadOnly } else { Mark::seen_in_tags(&seen.tags) }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(if seen.deleted { Status::new("scheduled for deletion") } else { Status::exists() })
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
@@ -430,7 +437,7 @@ fn update(want: &Props, seen: &Seen, case: &Case<Secret>) -> Next<Call, Outputs>
 }
 
 fn delete(case: &Case<Secret>, seen: &Seen) -> Next<Call, Outputs> {
-    if seen.existing {
+    if seen.existing || case.was.as_ref().is_some_and(|was| was.props.keep) {
         return Next::Gone;
     }
     let ours = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Delete { .. }));
@@ -457,7 +464,7 @@ fn from_secret(tags: &[Tag]) -> Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, kind, mark, ops};
+    use crate::kinds::testing::{case, deletion, kind, mark, ops};
 
     fn want() -> Props {
         Props {
@@ -466,6 +473,7 @@ mod tests {
             description: "d".into(),
             kms_key: None,
             existing: false,
+            keep: false,
             tags: Tags::new(),
         }
     }

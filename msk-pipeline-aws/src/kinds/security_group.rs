@@ -36,6 +36,9 @@ pub struct Props {
     pub description: String,
     /// The VPC.
     pub vpc_id: Input<String>,
+    /// A destroy leaves the group in AWS: what is kept uses it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
     /// The user's tags.
     pub tags: Tags,
 }
@@ -174,6 +177,7 @@ impl Kind for SecurityGroup {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
             (None, Some(seen)) => delete(seen),
             (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
             (Some(want), Some(seen)) => update(want, seen, &case.mark),

@@ -39,6 +39,10 @@ pub struct Props {
     pub group_id: Input<String>,
     /// The rules; there are no others.
     pub rules: Vec<Rule>,
+    /// A destroy leaves the rules as they are: their group is kept. Rules that name the group of somebody who goes are revoked with
+    /// that group's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
 }
 
 /// One rule.
@@ -328,6 +332,7 @@ impl Kind for SecurityGroupRules {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
             (None, Some(seen)) => revoke_all(seen),
             (Some(want), seen) => converge(want, seen.as_ref()),
         }

@@ -1,49 +1,70 @@
-//! What the unit tests of kinds share.
+//! What the tests of `calls` share: a case in one line, and what comes next in one word a call.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use msk_pipeline_core::kind::{Mark, Next};
+use msk_pipeline_core::kind::{Case, Kind, Mark, Next, Recorded, Verdict};
 
-use crate::session::{Handler, PlainRequest, PlainResponse, Session};
+use crate::Session;
+use crate::session::{Handler, PlainRequest, PlainResponse};
 
-/// The mark of the tests' own pipeline.
-pub(crate) fn mark() -> Mark {
-    Mark { lineage: "l1".into(), pipeline: "p".into(), address: "a".into() }
-}
+struct Nobody;
 
-/// What comes next, in words: the operations in order, with their data verdict where there is one.
-pub(crate) fn ops<C, O>(next: &Next<C, O>) -> Vec<String> {
-    match next {
-        Next::Converged(_) => vec!["converged".into()],
-        Next::Gone => vec!["gone".into()],
-        Next::Calls(calls) => calls.iter().map(|c| verdict(&c.op, &c.data)).collect(),
-        Next::Wait { then, .. } => {
-            let then = then.iter().map(|c| verdict(&c.op, &c.data));
-            std::iter::once("wait".to_owned()).chain(then).collect()
-        }
-        Next::Replace { effect, .. } => vec![verdict("replace", effect)],
-        Next::Refuse { .. } => vec!["refuse".into()],
-        Next::Failed { .. } => vec!["failed".into()],
+#[async_trait]
+impl Handler for Nobody {
+    async fn handle(&self, _request: PlainRequest) -> Option<PlainResponse> {
+        None
     }
 }
 
-fn verdict(op: &str, data: &msk_pipeline_core::kind::DataEffect) -> String {
-    if *data == msk_pipeline_core::kind::DataEffect::NONE {
-        op.to_owned()
-    } else {
-        format!("{op} ({})", data.verdict)
-    }
-}
-
-/// A session that reaches nothing: `calls` is pure.
+/// A session whose clients reach nobody: `calls` is pure.
 pub(crate) fn session() -> Session {
-    struct Nowhere;
-    #[async_trait]
-    impl Handler for Nowhere {
-        async fn handle(&self, _: PlainRequest) -> Option<PlainResponse> {
-            None
-        }
+    Session::embedded(Arc::new(Nobody), "eu-west-1")
+}
+
+/// A kind whose clients reach nobody.
+pub(crate) fn kind<K>(new: impl Fn(&Session) -> K) -> K {
+    new(&session())
+}
+
+/// The mark that `case` writes.
+pub(crate) fn mark() -> Mark {
+    Mark { lineage: "l1".into(), pipeline: "orders".into(), address: "database.main.x".into() }
+}
+
+/// `want` against `seen`, nothing recorded, nothing begun.
+pub(crate) fn case<K: Kind>(want: Option<K::Props>, seen: Option<K::Seen>) -> Case<K> {
+    Case { want, seen, was: None, pursuit: None, mark: mark() }
+}
+
+/// The deletion of what was recorded with `props`.
+pub(crate) fn deletion<K: Kind>(
+    props: K::Props,
+    outputs: K::Outputs,
+    seen: Option<K::Seen>,
+) -> Case<K> {
+    Case { was: Some(Recorded { props, outputs: Some(outputs) }), ..case(None, seen) }
+}
+
+/// What comes next: the calls without their service, each with its verdict if it has one, `?` after a conditional one.
+pub(crate) fn ops<C, O>(next: &Next<C, O>) -> String {
+    let verdict = |v: Verdict| if v == Verdict::None { String::new() } else { format!(" {v}") };
+    let list = |calls: &[msk_pipeline_core::kind::Proposed<C>]| {
+        let one = |c: &msk_pipeline_core::kind::Proposed<C>| {
+            let op = c.op.rsplit(':').next().unwrap_or_default();
+            let only_if = if c.only_if.is_some() { "?" } else { "" };
+            format!("{op}{only_if}{}", verdict(c.data.verdict))
+        };
+        calls.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    match next {
+        Next::Converged(_) => "converged".into(),
+        Next::Gone => "gone".into(),
+        Next::Calls(calls) => list(calls),
+        Next::Wait { then, .. } if then.is_empty() => "wait".into(),
+        Next::Wait { then, .. } => format!("wait, {}", list(then)),
+        Next::Replace { effect, .. } => format!("replace{}", verdict(effect.verdict)),
+        Next::Refuse { .. } => "refuse".into(),
+        Next::Failed { .. } => "failed".into(),
     }
-    Session::embedded(Arc::new(Nowhere), "eu-west-1")
 }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use aws_sdk_ec2::types::{Filter, ResourceType, VpcEndpointType};
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Input, Kind, Mark,
-    MarkSeen, Next, Proposed, Sent, Target,
+    MarkSeen, Next, Proposed, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -229,6 +229,10 @@ impl Kind for VpcEndpoint {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(Status::new(&seen.state).says(Some(&seen.failure)))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
@@ -501,7 +505,7 @@ mod tests {
         }
     }
 
-    fn next(want: Option<Props>, seen: Option<Seen>) -> Vec<String> {
+    fn next(want: Option<Props>, seen: Option<Seen>) -> String {
         let case = Case { want, seen, was: None, pursuit: None, mark: mark() };
         ops(&VpcEndpoint::new(&session()).calls(&case))
     }
@@ -513,31 +517,31 @@ mod tests {
             change(&mut seen);
             next(Some(want()), Some(seen))
         };
-        const MODIFY: &str = "ec2:ModifyVpcEndpoint";
-        assert_eq!(next(Some(want()), None), ["ec2:CreateVpcEndpoint"]);
-        assert_eq!(with(&|_| ()), ["converged"]);
-        assert_eq!(with(&|s| s.members.subnets.clear()), [MODIFY]);
-        assert_eq!(with(&|s| s.members.groups.clear()), [MODIFY]);
-        assert_eq!(with(&|s| s.private_dns = false), [MODIFY]);
-        assert_eq!(with(&|s| drop(s.tags.remove("Name"))), ["ec2:CreateTags"]);
-        assert_eq!(with(&|s| drop(s.tags.insert("a".into(), "b".into()))), ["ec2:DeleteTags"]);
-        assert_eq!(with(&|s| s.state = "pending".into()), ["wait"]);
-        assert_eq!(with(&|s| s.state = "deleting".into()), ["wait", "ec2:CreateVpcEndpoint"]);
-        assert_eq!(with(&|s| s.state = "failed".into()), ["replace"]);
-        assert_eq!(with(&|s| s.vpc_id = "vpc-2".into()), ["replace"]);
-        assert_eq!(with(&|s| s.kind = "Gateway".into()), ["replace"]);
+        const MODIFY: &str = "ModifyVpcEndpoint";
+        assert_eq!(next(Some(want()), None), "CreateVpcEndpoint");
+        assert_eq!(with(&|_| ()), "converged");
+        assert_eq!(with(&|s| s.members.subnets.clear()), MODIFY);
+        assert_eq!(with(&|s| s.members.groups.clear()), MODIFY);
+        assert_eq!(with(&|s| s.private_dns = false), MODIFY);
+        assert_eq!(with(&|s| drop(s.tags.remove("Name"))), "CreateTags");
+        assert_eq!(with(&|s| drop(s.tags.insert("a".into(), "b".into()))), "DeleteTags");
+        assert_eq!(with(&|s| s.state = "pending".into()), "wait");
+        assert_eq!(with(&|s| s.state = "deleting".into()), "wait, CreateVpcEndpoint");
+        assert_eq!(with(&|s| s.state = "failed".into()), "replace");
+        assert_eq!(with(&|s| s.vpc_id = "vpc-2".into()), "replace");
+        assert_eq!(with(&|s| s.kind = "Gateway".into()), "replace");
 
         let pending = Props { groups: vec![Input::output("g", "group_id")], ..want() };
-        assert_eq!(next(Some(pending), Some(seen())), [MODIFY], "may differ");
+        assert_eq!(next(Some(pending), Some(seen())), MODIFY, "may differ");
         let default = Props { groups: Vec::new(), ..want() };
-        assert_eq!(next(Some(default), Some(seen())), ["converged"]);
+        assert_eq!(next(Some(default), Some(seen())), "converged");
     }
 
     #[test]
     fn it_is_deleted_once() {
-        assert_eq!(next(None, None), ["gone"]);
-        assert_eq!(next(None, Some(seen())), ["ec2:DeleteVpcEndpoints"]);
-        assert_eq!(next(None, Some(Seen { state: "deleting".into(), ..seen() })), ["wait"]);
+        assert_eq!(next(None, None), "gone");
+        assert_eq!(next(None, Some(seen())), "DeleteVpcEndpoints");
+        assert_eq!(next(None, Some(Seen { state: "deleting".into(), ..seen() })), "wait");
     }
 
     #[test]
@@ -553,8 +557,8 @@ mod tests {
         };
         let mut there = Seen { kind: "Gateway".into(), private_dns: false, ..seen() };
         there.members = Members { route_tables: list(&tables), ..Members::default() };
-        assert_eq!(next(Some(gateway.clone()), Some(there.clone())), ["converged"]);
+        assert_eq!(next(Some(gateway.clone()), Some(there.clone())), "converged");
         there.members.route_tables.clear();
-        assert_eq!(next(Some(gateway), Some(there)), ["ec2:ModifyVpcEndpoint"]);
+        assert_eq!(next(Some(gateway), Some(there)), "ModifyVpcEndpoint");
     }
 }

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Condition, DataEffect, Effect, Guard, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Succession, Target,
+    Proposed, Sent, Status, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +176,10 @@ impl Kind for WorkerConfiguration {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(Status::new(&seen.state))
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
@@ -296,7 +300,7 @@ mod tests {
 
     #[track_caller]
     fn check(want: Option<Props>, seen: Option<Seen>, expected: &str) {
-        let session = connect::tests::session();
+        let session = crate::kinds::testing::session();
         let case = Case { want, seen, was: None, pursuit: None, mark: mark() };
         let next = Kind::calls(&WorkerConfiguration::new(&session), &case);
         assert_eq!(connect::tests::summary(&next), expected);

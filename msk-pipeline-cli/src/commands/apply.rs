@@ -7,7 +7,7 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::ApplyOptions;
 
-use super::run::{Prepared, Run, check_store};
+use super::run::{Prepared, Purpose, Run, check_store};
 use crate::args::ApplyArgs;
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -27,7 +27,7 @@ pub(super) async fn run(
     check_store(settings, declared.as_deref())?;
     let again = settings.command(&again(args));
     let interrupt = Interrupt::listen(printer, "apply", again.clone());
-    let prepared = interrupt.or(Prepared::new(settings, printer, "Applying")).await?;
+    let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Apply)).await?;
     check_stages(&args.approve, &prepared)?;
     let verb = saved.as_ref().map_or(Verb::Apply, |plan| plan.verb);
     let run = Run::new(settings, printer, &prepared, &interrupt, verb, again)?;

@@ -7,7 +7,7 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::plan::Verb;
 use msk_pipeline_core::run::{ApplyOptions, RunError};
 
-use super::run::{Prepared, Run, check_store};
+use super::run::{Prepared, Purpose, Run, check_store};
 use crate::args::DestroyArgs;
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -26,7 +26,7 @@ pub(super) async fn run(
     check_store(settings, declared.as_deref())?;
     let again = settings.command(&again(args));
     let interrupt = Interrupt::listen(printer, "destroy", again.clone());
-    let prepared = interrupt.or(Prepared::new(settings, printer, "Destroying")).await?;
+    let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Destroy)).await?;
     let run = Run::new(settings, printer, &prepared, &interrupt, Verb::Destroy, again)?;
     let mut options = ApplyOptions {
         consent: args.allow_data_loss.iter().map(Address::new).collect(),

@@ -34,7 +34,7 @@ pub(super) async fn run(
     let place = target::place(&header);
     let folder = state_folder::world(settings, &place.account, &place.region);
     let title = format!("embedded AWS, account {}, {}, {SIMULATED}", place.account, place.region);
-    let begun = folder.join("world.json").exists();
+    let begun = LocalWorld::is_begun(&folder);
     match command {
         LocalCommand::Inventory => {
             let rows = if begun {

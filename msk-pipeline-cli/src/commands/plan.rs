@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::NoEvents;
-use serde_json::json;
+use serde_json::json as document;
 
-use super::run::Prepared;
+use super::run::{Prepared, Purpose};
 use crate::args::PlanArgs;
 use crate::diagnostic::{Failure, problems_json};
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
+use crate::report::json;
 use crate::report::plan::View;
 use crate::settings::{Settings, quoted};
 
@@ -26,7 +27,7 @@ pub(super) async fn run(
     let verb = if args.destroy { Verb::Destroy } else { Verb::Apply };
     let again = settings.command("plan");
     let interrupt = Interrupt::listen(printer, "plan", again.clone());
-    let prepared = interrupt.or(Prepared::new(settings, printer, "Planning")).await?;
+    let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Plan)).await?;
     let engine = prepared.engine(settings, Arc::new(NoEvents))?;
     let plan = interrupt
         .or(async {
@@ -41,11 +42,13 @@ pub(super) async fn run(
         })?;
     }
     if printer.json {
-        printer.data_json(&json!({
+        printer.data_json(&document!({
             "version": 1,
             "changes": plan.has_changes(),
             "simulated": simulated,
             "plan": plan,
+            "kept": json::kept(&plan),
+            "unrecorded_parts": prepared.unrecorded,
             "needs_consent": plan.needs_consent(),
             "notices": prepared.expanded.notices,
             "problems": problems_json(&prepared.expanded.problems, &prepared.declaration.source),
@@ -61,6 +64,13 @@ pub(super) async fn run(
             notices,
         };
         printer.data(view.plan(&plan));
+        if verb == Verb::Apply && !prepared.unrecorded.is_empty() {
+            let parts: Vec<&str> = prepared.unrecorded.iter().map(String::as_str).collect();
+            printer.tell(&format!(
+                "An apply would record in msk-pipeline.lock, by digest: {}",
+                parts.join(", ")
+            ));
+        }
     }
     printer.say(next(settings, &plan, args));
     Ok(if !plan.refusals.is_empty() {

@@ -1,5 +1,6 @@
 //! What apply and destroy share: everything before the first call, the run itself, and how its end is told.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use msk_pipeline_core::dsl::Expanded;
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::{Plan, Verb};
 use msk_pipeline_core::run::{ApplyOptions, Engine, EventSink, RunError, RunSummary};
+use msk_pipeline_core::state::Loaded;
 use serde_json::Value;
 
 use crate::declaration::Declaration;
@@ -27,21 +29,52 @@ use crate::target::Target;
 /// How often the live view is redrawn.
 const FRAME: Duration = Duration::from_millis(125);
 
+/// What a command prepares for. Only an apply writes anything beside the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To plan.
+    Plan,
+    /// To tell the status.
+    Status,
+    /// To make what is declared.
+    Apply,
+    /// To delete it.
+    Destroy,
+}
+
+impl Purpose {
+    fn doing(self) -> &'static str {
+        match self {
+            Purpose::Plan => "Planning",
+            Purpose::Status => "Looking at",
+            Purpose::Apply => "Applying",
+            Purpose::Destroy => "Destroying",
+        }
+    }
+
+    /// It changes nothing, anywhere.
+    fn looks(self) -> bool {
+        matches!(self, Purpose::Plan | Purpose::Status)
+    }
+}
+
 /// Everything that is known before a plan is made.
 pub(super) struct Prepared {
     pub(super) declaration: Declaration,
     pub(super) target: Target,
     pub(super) expanded: Expanded,
     pub(super) graph: Graph,
+    /// Sources of plugin parts that the lock file does not have: the next apply records them.
+    pub(super) unrecorded: BTreeSet<String>,
     artifacts: Artifacts,
 }
 
 impl Prepared {
-    /// Checks the file, reaches AWS, packs plugins and expands. `doing` is said at once.
+    /// Checks the file, packs plugins, reaches AWS and expands.
     pub(super) async fn new(
         settings: &Settings,
         printer: &Printer,
-        doing: &str,
+        purpose: Purpose,
     ) -> Result<Self, Failure> {
         let declaration = Declaration::read(settings)?;
         // Everything wrong with the file is told before anything is reached or written.
@@ -52,18 +85,30 @@ impl Prepared {
         } else {
             format!("AWS, {}", header.region)
         };
-        printer.say(printer.err.dim(format!("{doing} {} on {place}", header.name)));
-        let target = Target::open(settings, header).await?;
-        let folder = settings.folder();
-        let plugins = provider::prepare(&declaration, folder, settings.local).await?;
+        printer.say(printer.err.dim(format!("{} {} on {place}", purpose.doing(), header.name)));
+        let pack = provider::prepare(&declaration, settings, purpose != Purpose::Apply);
+        let open = Target::open(settings, header, purpose.looks());
+        let (target, plugins) = if settings.local {
+            // What can't be packed is told before an embedded AWS is begun.
+            let plugins = pack.await?;
+            (open.await?, plugins)
+        } else {
+            // The wrong account is told before minutes of downloads.
+            (open.await?, pack.await?)
+        };
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
-        let (expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
+        let (mut expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
+        // A run changes what is recorded: what is new is known before it alone.
+        let recorded = target.store.load().await.and_then(Loaded::fold);
+        let recorded = recorded.map_err(|e| Failure::store(&e))?;
+        expanded.notices.extend(provider::snapshot_notices(&graph, &recorded));
         if !printer.json {
             warn(&expanded.problems, &declaration.source, printer);
             warn(&plugins.warnings, &declaration.source, printer);
         }
-        Ok(Self { declaration, target, expanded, graph, artifacts })
+        let unrecorded = plugins.unrecorded;
+        Ok(Self { declaration, target, expanded, graph, unrecorded, artifacts })
     }
 
     pub(super) fn engine(

@@ -13,6 +13,7 @@ use msk_pipeline_core::{Address, Clock, Timestamp};
 use super::plan::View;
 use super::words::{SIMULATED, doing, done, span, time_of_day};
 use crate::printer::{Printer, cut, tame, visible, wrap};
+use crate::provider;
 
 /// Where there is no live view, a sign of life comes at least this often.
 const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
@@ -29,6 +30,8 @@ pub(crate) struct Human {
 struct Inner {
     /// The nonce of a plan that was shown already.
     shown: Option<String>,
+    /// What the plan keeps in AWS and forgets.
+    kept: BTreeSet<Address>,
     running: BTreeMap<Address, Running>,
     /// What was told of each address, where lines stay: nothing is said twice.
     told: BTreeSet<(Address, String)>,
@@ -61,6 +64,7 @@ impl Human {
             scale,
             inner: Mutex::new(Inner {
                 shown: None,
+                kept: BTreeSet::new(),
                 running: BTreeMap::new(),
                 told: BTreeSet::new(),
                 left: 0,
@@ -79,6 +83,8 @@ impl Human {
     /// Shows a plan, once.
     pub(crate) fn show(&self, plan: &Plan) {
         let mut inner = self.inner();
+        let kept = plan.steps.iter().filter(|s| provider::is_kept(s));
+        inner.kept = kept.map(|s| s.address.clone()).collect();
         inner.left = plan.steps.iter().filter(|s| s.action != Action::NoOp).count();
         if inner.shown.as_ref() == Some(&plan.nonce) {
             return;
@@ -189,12 +195,16 @@ impl Human {
         elapsed: Duration,
     ) {
         let p = self.printer.err;
-        {
+        let kept = {
             let mut inner = self.inner();
             inner.running.remove(address);
             inner.over += 1;
-        }
+            inner.kept.contains(address)
+        };
         match outcome {
+            StepOutcome::Done { .. } if kept => {
+                self.line(&format!("{} kept {address}{}", p.green("="), self.mark()));
+            }
             StepOutcome::Done { .. } => {
                 if action == Action::Record && self.printer.verbose == 0 {
                     return;

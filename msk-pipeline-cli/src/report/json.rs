@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use msk_pipeline_core::Clock;
+use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::run::{EventSink, RunEvent, RunSummary};
 use serde_json::{Value, json};
 
@@ -10,6 +11,7 @@ use crate::args::Command;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::printer::Printer;
+use crate::provider;
 
 /// The version of the documents and of the stream.
 pub(crate) const VERSION: u32 = 1;
@@ -25,12 +27,21 @@ impl EventSink for Json {
     fn emit(&self, event: RunEvent) {
         // Events have string keys only and always become values.
         let Ok(mut value) = serde_json::to_value(&event) else { return };
+        if let RunEvent::Planned { plan } = &event {
+            value["kept"] = kept(plan);
+        }
         value["at"] = self.clock.wall().to_string().into();
         if self.simulated {
             value["simulated"] = true.into();
         }
         self.printer.data_json(&value);
     }
+}
+
+/// What a plan leaves in AWS and forgets.
+pub(crate) fn kept(plan: &Plan) -> Value {
+    let kept = provider::kept(plan).into_iter();
+    kept.map(|(address, name)| json!({ "address": address, "name": name })).collect()
 }
 
 /// The last line of a stream.

@@ -6,10 +6,16 @@ use std::time::Duration;
 use msk_pipeline_core::dsl::Notice;
 use msk_pipeline_core::kind::{Change, DataEffect, Effect, ErasedProposed, Verdict};
 use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
+use msk_pipeline_core::state::Pin;
 use serde_json::Value;
 
 use super::words::{SIMULATED, count, span, span_here, value};
 use crate::printer::{Paint, tame, wrap};
+use crate::provider;
+
+/// What becomes of objects that a destroy keeps.
+pub(crate) const KEPT: &str = "An apply with the same file and state takes them back. Without that state, name the database in `existing`, or \
+     delete all of them by hand.";
 
 /// How a plan is shown.
 pub(crate) struct View<'a> {
@@ -25,8 +31,8 @@ pub(crate) struct View<'a> {
 }
 
 /// Where a pipeline is, for people.
-pub(crate) fn place(plan: &Plan, simulated: bool) -> String {
-    let place = format!("account {}, {}", plan.pin.account, plan.pin.region);
+pub(crate) fn place(pin: &Pin, simulated: bool) -> String {
+    let place = format!("account {}, {}", pin.account, pin.region);
     if simulated { format!("embedded AWS, {place}, {SIMULATED}") } else { place }
 }
 
@@ -38,7 +44,7 @@ impl View<'_> {
             Verb::Apply => "Plan",
             Verb::Destroy => "Plan to destroy",
         };
-        let title = format!("{verb} {} ({})", plan.pipeline, place(plan, self.simulated));
+        let title = format!("{verb} {} ({})", plan.pipeline, place(&plan.pin, self.simulated));
         out.push(self.paint.bold(wrap(&title, self.width, 2)));
         let replaced: BTreeSet<&str> = {
             let of = |action: Action| {
@@ -55,6 +61,7 @@ impl View<'_> {
                 self.step(step, replaced.contains(step.address.as_str()), &mut out);
             }
         }
+        self.kept(plan, &mut out);
         self.refusals(plan, &mut out);
         self.consents(plan, &mut out);
         self.notices(&mut out);
@@ -64,7 +71,10 @@ impl View<'_> {
     }
 
     fn is_shown(&self, step: &Step) -> bool {
-        step.changes() || self.verbose > 1 || (self.verbose > 0 && step.action == Action::Record)
+        step.changes()
+            || provider::is_kept(step)
+            || self.verbose > 1
+            || (self.verbose > 0 && step.action == Action::Record)
     }
 
     fn step(&self, step: &Step, replaced: bool, out: &mut Vec<String>) {
@@ -76,6 +86,7 @@ impl View<'_> {
             (Action::Update, _) => ("~", "change"),
             (Action::Delete, false) => ("-", "delete"),
             (Action::Wait, _) => (">", "wait for"),
+            (Action::Record, _) if provider::is_kept(step) => ("=", "keep and forget"),
             (Action::Record, _) => ("=", "record"),
             (Action::NoOp, _) => ("=", "as declared"),
         };
@@ -189,6 +200,18 @@ impl View<'_> {
         out.push(wrap(&format!("{}{text}", " ".repeat(indent)), self.width, indent + 2));
     }
 
+    /// What stays in AWS although nothing is recorded of it any more.
+    fn kept(&self, plan: &Plan, out: &mut Vec<String>) {
+        let kept = plan.steps.iter().filter(|s| provider::is_kept(s)).count();
+        if kept > 0 {
+            out.push(String::new());
+            let what = count(kept, "resource");
+            let text =
+                format!("`on_destroy = \"keep\"` leaves {what} in AWS and forgets them. {KEPT}");
+            out.push(self.paint.yellow(wrap(&text, self.width, 2)));
+        }
+    }
+
     fn refusals(&self, plan: &Plan, out: &mut Vec<String>) {
         if plan.refusals.is_empty() {
             return;
@@ -237,10 +260,18 @@ impl View<'_> {
         let mark = if self.simulated { format!(" {SIMULATED}") } else { String::new() };
         let recorded = plan.steps.iter().filter(|s| s.action == Action::Record).count();
         let as_declared = plan.steps.iter().filter(|s| s.action == Action::NoOp).count();
+        let kept = plan.steps.iter().filter(|s| provider::is_kept(s)).count();
+        let recorded = recorded - kept;
         if !plan.has_changes() && plan.refusals.is_empty() {
             let text = match plan.verb {
                 Verb::Destroy if plan.steps.is_empty() => {
                     "No changes: nothing is recorded, so there is nothing to destroy.".into()
+                }
+                Verb::Destroy if kept > 0 => {
+                    format!(
+                        "Nothing to delete: {} would be kept and forgotten.",
+                        count(kept, "resource")
+                    )
                 }
                 Verb::Destroy => format!(
                     "Nothing to delete: {} in the state exists no more and would be forgotten.",
@@ -271,6 +302,9 @@ impl View<'_> {
             if n > 0 {
                 parts.push(format!("{n} {word}"));
             }
+        }
+        if kept > 0 {
+            parts.push(format!("{kept} to keep and forget"));
         }
         if parts.is_empty() {
             parts.push("nothing to do".into());

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::CallError;
+use super::status::Status;
 use super::verdict::DataEffect;
 use super::wait::Condition;
 use crate::address::Address;
@@ -73,6 +74,12 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whose the object is.
     fn mark(seen: &Self::Seen) -> MarkSeen;
+
+    /// The object's state in its provider's words, for people: nothing is decided on it. `None` if what was observed is the absence of
+    /// the object.
+    fn status(_seen: &Self::Seen) -> Option<Status> {
+        Some(Status::exists())
+    }
 
     /// The way from what is seen to what is wanted; pure.
     fn calls(&self, case: &Case<Self>) -> Next<Self::Call, Self::Outputs>;

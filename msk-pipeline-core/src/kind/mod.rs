@@ -4,6 +4,7 @@ mod contract;
 mod error;
 mod input;
 mod registry;
+mod status;
 mod verdict;
 mod wait;
 
@@ -17,5 +18,6 @@ pub(crate) use input::{holds_given, references, resolve};
 #[cfg(any(test, feature = "testkit"))]
 pub use registry::MockErasedKind;
 pub use registry::{ErasedCase, ErasedKind, ErasedNext, ErasedProposed, ErasedTarget, Registry};
+pub use status::Status;
 pub use verdict::{DataEffect, Verdict};
 pub use wait::{Condition, Poll};

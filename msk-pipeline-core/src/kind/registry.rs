@@ -13,6 +13,7 @@ use super::contract::{
     Case, Guard, Kind, Mark, MarkSeen, Next, Proposed, Pursuit, Recorded, Sent, Succession, Target,
 };
 use super::error::{CallError, Class};
+use super::status::Status;
 
 /// [`Next`] without types.
 pub type ErasedNext = Next<Value, Value>;
@@ -63,6 +64,11 @@ pub trait ErasedKind: Send + Sync {
     async fn observe(&self, target: &ErasedTarget) -> Result<Option<Value>, CallError>;
     /// [`Kind::mark`].
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError>;
+    /// [`Kind::status`].
+    fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {
+        let _ = seen;
+        Ok(Some(Status::exists()))
+    }
     /// [`Kind::calls`].
     fn calls(&self, case: &ErasedCase) -> Result<ErasedNext, CallError>;
     /// [`Kind::perform`].
@@ -164,6 +170,10 @@ impl<K: Kind> ErasedKind for K {
 
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError> {
         Ok(K::mark(&read::<K, _>("observation", seen)?))
+    }
+
+    fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {
+        Ok(K::status(&read::<K, _>("observation", seen)?))
     }
 
     fn calls(&self, case: &ErasedCase) -> Result<ErasedNext, CallError> {

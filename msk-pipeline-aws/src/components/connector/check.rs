@@ -4,8 +4,8 @@ use msk_pipeline_core::dsl::Expansion;
 
 use super::around::{self, Cluster, Source};
 use super::keys::{
-    FREE_PREFIXES, KNOWN, RENAMED, VALUES, WORKER_CONSUMER, WORKER_NAMES, WORKER_PREFIXES,
-    WORKER_PRODUCER,
+    BOOLEANS, FREE_PREFIXES, KNOWN, NUMBERS, RENAMED, VALUES, WORKER_CONSUMER, WORKER_NAMES,
+    WORKER_PREFIXES, WORKER_PRODUCER,
 };
 use super::{Connector, PROVIDER, Parts, Snapshot};
 use crate::components::kafka::Listener;
@@ -48,6 +48,7 @@ pub(super) fn check(
     for (key, value) in &connector.config {
         configuration(key, value, connector, cx);
     }
+    queue(connector, cx);
     for key in connector.worker.keys() {
         worker(key, cx);
     }
@@ -126,6 +127,25 @@ fn listener(connector: &Connector, cluster: &Cluster<'_>, cx: &mut Expansion<'_>
     }
 }
 
+/// A batch has to fit into the queue; Debezium refuses to start otherwise. Defaults: handbook msk.md §8.
+fn queue(connector: &Connector, cx: &mut Expansion<'_>) {
+    let number = |key: &str, default: i64| match connector.config.get(key) {
+        Some(value) => value.trim().parse().ok(),
+        None => Some(default),
+    };
+    let (batch, queue) = (number("max.batch.size", 2048), number("max.queue.size", 8192));
+    if let (Some(batch), Some(queue)) = (batch, queue)
+        && batch >= queue
+    {
+        let key = if connector.config.contains_key("max.queue.size") { "queue" } else { "batch" };
+        cx.error(
+            &under("config", &format!("max.{key}.size")),
+            format!("batches of {batch} don't fit into a queue of {queue} records"),
+            "make `max.queue.size` larger than `max.batch.size`",
+        );
+    }
+}
+
 fn override_of(key: &str) -> bool {
     ["producer.override.", "consumer.override.", "admin.override."]
         .iter()
@@ -139,6 +159,13 @@ fn topics(connector: &Connector, cluster: &Cluster<'_>, cx: &mut Expansion<'_>) 
             "topics.replication",
             format!("{replication} copies don't fit on {brokers} brokers"),
             "at most one copy a broker is possible",
+        );
+    }
+    if msk_pipeline_core::dsl::duration(&connector.topics.retention).is_ok_and(|d| d.is_zero()) {
+        cx.error(
+            "topics.retention",
+            "events that are kept for no time at all are deleted before they are read",
+            "write a time such as \"7d\", or \"forever\"",
         );
     }
     let compacted = connector.topics.cleanup.contains("compact");
@@ -307,6 +334,10 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
             &format!("known: {}", values.join(", ")),
         );
     }
+    // What comes out of a secret can't be judged.
+    if !value.contains("${") {
+        ranges(key, value, &at, cx);
+    }
     contradictions(key, value, connector, &at, cx);
     let free = FREE_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
     if !free
@@ -318,6 +349,42 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
             format!("Debezium doesn't know `{key}`, and ignores what it doesn't know"),
             &format!("did you mean `{near}`?"),
         );
+    }
+}
+
+/// Values that no setting of the key can have.
+fn ranges(key: &str, value: &str, at: &str, cx: &mut Expansion<'_>) {
+    let lower = value.to_ascii_lowercase();
+    if BOOLEANS.contains(&key) && !matches!(lower.as_str(), "true" | "false") {
+        cx.error(at, format!("`{value}` is no value of `{key}`"), "known: true, false");
+    }
+    if key == "skipped.operations"
+        && !value.split(',').all(|op| matches!(op.trim(), "c" | "u" | "d" | "t" | "none"))
+    {
+        cx.error(
+            at,
+            format!("`{value}` is no value of `{key}`"),
+            "a list of c (create), u (update), d (delete), t (truncate), or none",
+        );
+    }
+    let number = value.trim().parse::<i64>();
+    let known = NUMBERS.iter().find(|(k, ..)| *k == key).map(|&(_, least, most)| (least, most));
+    let topic = key.strip_prefix("topic.creation.").map(|rest| rest.split_once('.'));
+    // Without a number these ask the broker; without a limit records stay for ever.
+    let of_topic = match topic {
+        Some(Some((_, "partitions" | "replication.factor"))) => Some((-1, i64::from(i32::MAX))),
+        Some(Some((_, "retention.ms" | "retention.bytes"))) => Some((-1, i64::MAX)),
+        _ => None,
+    };
+    if let Some((least, most)) = known.or(of_topic) {
+        let no_topic = of_topic.is_some() && number.as_ref().is_ok_and(|n| *n == 0);
+        if no_topic || !number.is_ok_and(|n| (least..=most).contains(&n)) {
+            let expected = match of_topic {
+                Some(_) => "a positive whole number, or -1".to_owned(),
+                None => format!("a whole number from {least} on"),
+            };
+            cx.error(at, format!("`{key}` can't be `{value}`"), &format!("it takes {expected}"));
+        }
     }
 }
 
@@ -375,6 +442,11 @@ fn contradictions(key: &str, value: &str, connector: &Connector, at: &str, cx: &
             at,
             "what is committed while an initial snapshot starts is missed without a lock",
             "use `snapshot = \"incremental\"`",
+        ),
+        ("database.ssl.mode", "disabled" | "preferred") => cx.warn(
+            at,
+            "the password and every row may travel in the clear",
+            "leave it out: it is `required`, which every Aurora cluster offers",
         ),
         ("errors.tolerance", "all") => cx.warn(
             at,

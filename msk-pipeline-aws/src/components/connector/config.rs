@@ -14,6 +14,9 @@ pub(super) type Configuration = BTreeMap<String, Input<String>>;
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 
+/// Seven days.
+const INTERNAL_RETENTION_MS: &str = "604800000";
+
 /// Names that belong to a connector.
 pub(super) struct Names {
     pub(super) connector: String,
@@ -53,6 +56,8 @@ pub(super) fn connector(
     put("database.user", &placeholder("username"));
     put("database.password", &placeholder("password"));
     put("database.server.id", &server_id.to_string());
+    // Debezium's default, `preferred`, falls back to no encryption in silence. Every Aurora cluster speaks TLS, and 8.4 nothing else.
+    put("database.ssl.mode", "required");
 
     let signal = source.database.signal_table();
     let incremental = connector.snapshot == Snapshot::Incremental;
@@ -137,6 +142,9 @@ pub(super) fn connector(
     );
     put("topic.creation.internal.partitions", "1");
     put("topic.creation.internal.replication.factor", &replication);
+    // Nobody reads these from the beginning, whatever the cluster's own retention is.
+    put("topic.creation.internal.cleanup.policy", "delete");
+    put("topic.creation.internal.retention.ms", INTERNAL_RETENTION_MS);
 
     put("errors.tolerance", "none");
     put("errors.log.enable", "true");

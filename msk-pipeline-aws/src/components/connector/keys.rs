@@ -219,8 +219,65 @@ pub(super) const VALUES: &[(&str, &[&str])] = &[
     ("inconsistent.schema.handling.mode", &["fail", "warn", "skip"]),
     ("schema.name.adjustment.mode", &["none", "avro", "avro_unicode"]),
     ("field.name.adjustment.mode", &["none", "avro", "avro_unicode"]),
+    ("event.converting.failure.handling.mode", &["fail", "warn", "skip"]),
+    ("producer.override.acks", &["all", "-1", "0", "1"]),
+    ("producer.override.compression.type", &["none", "gzip", "snappy", "lz4", "zstd"]),
     ("incremental.snapshot.watermarking.strategy", &["insert_insert", "insert_delete"]),
 ];
+
+/// Keys that are `true` or `false`.
+pub(super) const BOOLEANS: &[&str] = &[
+    "connect.keep.alive",
+    "enable.time.adjuster",
+    "errors.log.enable",
+    "errors.log.include.messages",
+    "gtid.source.filter.dml.events",
+    "include.query",
+    "include.schema.changes",
+    "include.schema.comments",
+    "incremental.snapshot.allow.schema.changes",
+    "key.converter.schemas.enable",
+    "producer.override.enable.idempotence",
+    "producer.override.partitioner.ignore.keys",
+    "provide.transaction.metadata",
+    "read.only",
+    "schema.history.internal.skip.unparseable.ddl",
+    "schema.history.internal.store.only.captured.databases.ddl",
+    "schema.history.internal.store.only.captured.tables.ddl",
+    "table.ignore.builtin",
+    "tombstones.on.delete",
+    "value.converter.schemas.enable",
+];
+
+/// Keys that are whole numbers, with the least and the greatest one.
+pub(super) const NUMBERS: &[(&str, i64, i64)] = &[
+    ("connect.timeout.ms", 0, INT),
+    ("errors.max.retries", -1, INT),
+    ("errors.retry.delay.max.ms", -1, i64::MAX),
+    ("errors.retry.timeout", -1, i64::MAX),
+    ("heartbeat.interval.ms", 0, INT),
+    ("incremental.snapshot.chunk.size", 1, INT),
+    ("max.batch.size", 1, INT),
+    ("max.queue.size", 1, INT),
+    ("max.queue.size.in.bytes", 0, i64::MAX),
+    ("min.row.count.to.stream.results", 0, INT),
+    ("poll.interval.ms", 1, INT),
+    ("producer.override.batch.size", 0, INT),
+    ("producer.override.buffer.memory", 0, i64::MAX),
+    ("producer.override.linger.ms", 0, i64::MAX),
+    ("producer.override.max.in.flight.requests.per.connection", 1, INT),
+    ("producer.override.max.request.size", 0, INT),
+    ("retriable.restart.connector.wait.ms", 0, i64::MAX),
+    ("schema.history.internal.kafka.recovery.attempts", 0, INT),
+    ("schema.history.internal.kafka.recovery.poll.interval.ms", 1, INT),
+    ("signal.poll.interval.ms", 0, i64::MAX),
+    ("snapshot.delay.ms", 0, i64::MAX),
+    ("snapshot.fetch.size", 1, INT),
+    ("snapshot.lock.timeout.ms", -1, i64::MAX),
+    ("snapshot.max.threads", 1, INT),
+];
+
+const INT: i64 = i32::MAX as i64;
 
 /// What MSK Connect keeps for itself in a worker configuration (handbook msk.md §7.1).
 pub(super) const WORKER_PREFIXES: &[&str] = &[

@@ -7,7 +7,8 @@
 //! * **Snapshot**: Aurora refuses the global read lock, so Debezium's initial snapshot would hold a lock on every captured table until
 //!   it has read the last one, and without locks it would miss what is committed between the snapshot's start and the reading of the
 //!   binlog position. So the connector starts with `no_data` and without locks (it reads schemas only, and streams), and existing rows
-//!   are read by an *incremental* snapshot, in chunks, while it streams. A row in the signal table starts it; the statement is told.
+//!   are read by an *incremental* snapshot, in chunks, while it streams. A row in the signal table starts it; the statement is told by
+//!   [`snapshot_notices`], for the tables that are new.
 //! * **Secrets**: the configuration names a secret, and AWS's own config provider resolves it in the workers. It has no home in Maven
 //!   Central; its ZIP comes from its releases, and the digest of the first fetch is locked.
 //! * **Place**: offsets and schema history have topics of their own with a `generation`, made before the connector, so that replacing
@@ -24,11 +25,12 @@ mod config;
 mod keys;
 mod role;
 mod schema;
+mod snapshot;
 
 use std::collections::BTreeMap;
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Declared, Expansion, Notice, Schema, quoted};
+use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
 use serde::de::Error as _;
@@ -37,6 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
 use self::config::Names;
+pub use self::snapshot::snapshot_notices;
 use super::database::Database;
 use super::kafka::{Kafka, Listener, days};
 use super::network::Network;
@@ -242,6 +245,14 @@ impl Component for Connector {
         let cluster = around::cluster(self, cx);
         let source = around::source(self, cx);
         let (Some(cluster), Some(source)) = (cluster, source) else { return };
+        if cx.get::<Network>("").is_none() {
+            cx.error(
+                "",
+                "a connector needs a network: its workers run in subnets of yours",
+                "write a section [network] with `vpc = \"vpc-…\"`",
+            );
+            return;
+        }
         check::check(self, name, &cluster, &source, cx);
         let physical = cx.name(&[name], 100);
         let generation = self.generation.unwrap_or(1);
@@ -267,7 +278,6 @@ impl Component for Connector {
         plan.plugin(cx);
         plan.worker(cx);
         plan.connector(topics, cx);
-        plan.first_snapshot(cx);
     }
 }
 
@@ -301,6 +311,7 @@ impl Plan<'_> {
             name: name.clone(),
             description: format!("Workers of connector {} of {}", self.name, cx.header.name),
             vpc_id: Network::output(network_kind::Network::VPC_ID),
+            keep: false,
             tags: self.tags.clone(),
         };
         cx.add::<SecurityGroup>(self.address("group"), stage::SECURITY_GROUPS, &group, []);
@@ -328,6 +339,7 @@ impl Plan<'_> {
                 egress(53, anywhere(), "resolvers named by the VPC"),
                 resolver,
             ],
+            keep: false,
         };
         cx.add::<SecurityGroupRules>(self.address("rules"), stage::SECURITY_GROUPS, &props, []);
     }
@@ -523,25 +535,6 @@ impl Plan<'_> {
         needs.extend(topics);
         needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
-    }
-
-    /// How existing rows get into the topics: nothing does it by itself.
-    fn first_snapshot(&self, cx: &mut Expansion<'_>) {
-        if self.connector.snapshot != Snapshot::Incremental || self.connector.tables.is_empty() {
-            return;
-        }
-        let signal = self.source.database.signal_table();
-        let tables: Vec<_> = self.connector.tables.iter().map(|t| format!("\"{t}\"")).collect();
-        cx.notice(Notice {
-            about: format!("connector.{}", self.name),
-            title: format!(
-                "Read the rows that exist already: once the connector runs, write this signal into `{signal}`. Until then only changes are captured."
-            ),
-            body: format!(
-                "INSERT INTO {signal} (id, type, data) VALUES (UUID(), 'execute-snapshot',\n  '{{\"data-collections\": [{}], \"type\": \"incremental\"}}');\n",
-                tables.join(", ")
-            ),
-        });
     }
 }
 

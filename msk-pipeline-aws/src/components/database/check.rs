@@ -4,6 +4,7 @@ use msk_pipeline_core::dsl::{Expansion, Symbol, quoted};
 
 use super::super::kafka::{cidr, group_id};
 use super::super::network::Network;
+use super::super::{is_family, is_size};
 use super::{BINLOG, Database, OnDestroy, SERVERLESS_CLASS, hours};
 
 /// Reports everything that is wrong or should be looked at. False if it can't become resources.
@@ -92,7 +93,6 @@ fn existing(database: &Database, cx: &mut Expansion<'_>) {
         ("instance_parameters", !database.instance_parameters.is_empty()),
         ("on_destroy", database.on_destroy.is_some()),
         ("public", database.public.is_some()),
-        ("port", database.port.is_some()),
         ("master_user", database.master_user.is_some()),
         ("backup_retention", database.backup_retention.is_some()),
         ("deletion_protection", database.deletion_protection.is_some()),
@@ -130,21 +130,35 @@ fn version(database: &Database, cx: &mut Expansion<'_>) {
     }
 }
 
+/// Handbook aws.md §4.5.
+const SMALLEST: &str =
+    "the smallest are db.t4g.medium and db.t3.medium; or leave it out for Serverless v2";
+
 fn instances(database: &Database, cx: &mut Expansion<'_>) {
     for (key, class) in database.classes() {
-        let old = ["db.t2.", "db.r3.", "db.r4."].iter().any(|p| class.starts_with(p));
-        if old || class == "db.t3.small" || class == "db.t3.micro" {
-            cx.error(
+        let parts: Vec<&str> = class.split('.').collect();
+        let shape = match parts.as_slice() {
+            _ if class == SERVERLESS_CLASS => continue,
+            ["db", family, size] if is_family(family) => Some((*family, *size)),
+            _ => None,
+        };
+        match shape {
+            Some((family @ ("t2" | "r3" | "r4"), _)) => cx.error(
+                &key,
+                format!("{class} does not exist for Aurora MySQL version 3 and later: db.{family} is too old"),
+                SMALLEST,
+            ),
+            Some((_, "micro" | "small")) => cx.error(
                 &key,
                 format!("{class} does not exist for Aurora MySQL version 3 and later"),
-                "the smallest are db.t4g.medium and db.t3.medium; or leave it out for Serverless v2",
-            );
-        } else if !class.starts_with("db.") {
-            cx.error(
+                SMALLEST,
+            ),
+            Some((_, size)) if is_size(size) => {}
+            _ => cx.error(
                 &key,
                 format!("{} is no instance class", quoted(class)),
                 "one is \"db.r7g.large\"",
-            );
+            ),
         }
     }
     for key in database.readers.keys() {
@@ -196,8 +210,8 @@ fn settings(database: &Database, cx: &mut Expansion<'_>) {
     if database.on_destroy == Some(OnDestroy::Keep) {
         cx.warn(
             "on_destroy",
-            "a destroy leaves the database, its groups and its subnet group in AWS and forgets them",
-            "its security group can't be removed while the database uses it: destroy the other stages by name",
+            "a destroy leaves the database and what it needs in AWS: its security group with its rules, its subnet and parameter groups, the capture user's secret",
+            "an apply with the same state takes them back; delete them by hand when they are no longer needed",
         );
     }
 }

@@ -354,7 +354,7 @@ impl Database {
         full_version(self.version.as_deref().unwrap_or(VERSION))
     }
 
-    /// The port of a created database. An existing one tells its own as an output.
+    /// The port. An existing database that has another one is refused with what to write.
     pub fn port_or_default(&self) -> i32 {
         self.port.unwrap_or(3306)
     }
@@ -471,6 +471,7 @@ impl<'a> Plan<'a> {
             description: format!("User and password with which connectors read {}", self.name),
             kms_key: self.kms_key.clone(),
             existing: existing.is_some(),
+            keep: self.keep,
             tags: self.tags.clone(),
         };
         let address = Database::capture_secret(self.name);
@@ -482,6 +483,7 @@ impl<'a> Plan<'a> {
         let props = db_cluster_lookup::Props {
             name: identifier.to_owned(),
             engine: self.database.engine().to_owned(),
+            port: self.database.port_or_default(),
             parameters: BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
         };
         cx.add::<DbClusterLookup>(self.address("cluster"), STAGE, &props, []);
@@ -493,6 +495,7 @@ impl<'a> Plan<'a> {
             name: name.clone(),
             description: format!("Database {} of the pipeline {}", self.name, cx.header.name),
             vpc_id: Input::output(NETWORK, "vpc_id"),
+            keep: self.keep,
             tags: self.tags.clone(),
         };
         cx.add::<SecurityGroup>(self.address("group"), "security-groups", &group, []);
@@ -527,6 +530,7 @@ impl<'a> Plan<'a> {
             name: format!("rules of {name}"),
             group_id: self.output("group", SecurityGroup::GROUP_ID),
             rules,
+            keep: self.keep,
         };
         cx.add::<SecurityGroupRules>(self.address("rules"), "security-groups", &props, []);
         let subnets = db_subnet_group::Props {

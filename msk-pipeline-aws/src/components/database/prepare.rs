@@ -45,12 +45,13 @@ pub(super) fn notices(database: &Database, name: &str, secret: &str, cx: &mut Ex
     });
     let Some(existing) = &database.existing else { return };
     let connectors = cx.all::<Connector>().into_iter().filter(|(_, c)| c.source == name);
+    let port = database.port_or_default();
     let lines: Vec<String> = connectors
         .map(|(connector, _)| {
             format!(
                 "# from the security group of connector.{connector} (its id: `connector.{connector}.group`)\n\
                  aws ec2 authorize-security-group-ingress --group-id <group of {existing}> --protocol tcp \
-                 --port <its port, usually 3306> --source-group <group of connector.{connector}>\n"
+                 --port {port} --source-group <group of connector.{connector}>\n"
             )
         })
         .collect();

@@ -30,7 +30,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("on_destroy", Type::Enum(&["snapshot", "keep", "delete"]), "What a destroy does: take a final snapshot and delete, leave it in AWS and forget it, or delete it with its backups.")
             .default("\"snapshot\""),
         Key::new("public", Type::Bool, "True gives the instances public addresses.").default("false").change("in place"),
-        Key::new("port", Type::Int(1150, 65535), "The port.").default("3306").change("in place with a restart"),
+        Key::new("port", Type::Int(1150, 65535), "The port. Beside `existing` it is the one that the cluster has.").default("3306").change("in place with a restart"),
         Key::new("master_user", Type::Checked(super::master_user), "The master user. RDS makes and rotates its password.")
             .default("\"admin\"")
             .change("replaces the database (data lost)"),

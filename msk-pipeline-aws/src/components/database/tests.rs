@@ -66,6 +66,9 @@ fn an_existing_database_is_looked_up() {
     let kinds: Vec<_> = expanded.resources.iter().map(|r| r.kind.as_str()).collect();
     assert_eq!(kinds, ["aws.secretsmanager.secret", "aws.rds.cluster-lookup"]);
     assert_eq!(expanded.resources[0].props["existing"], true);
+    assert_eq!(expanded.resources[1].props["port"], 3306);
+    let expanded = expand(&format!("{body}port = 3307\n")).unwrap();
+    assert_eq!(expanded.resources[1].props["port"], 3307);
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn what_cannot_work_says_what_to_do() {
         "opens the database to the internet",
     );
     problem("[database.main]\nparameters = { binlog_format = \"MIXED\" }\n", "breaks capturing");
-    problem("[database.main]\nexisting = \"prod\"\nport = 3307\n", "never changed");
+    problem("[database.main]\nexisting = \"prod\"\nlogs = [\"audit\"]\n", "never changed");
     problem(
         "[database.main]\nexisting = \"p.cluster-ro-x.eu-west-1.rds.amazonaws.com\"\n",
         "a reader has no binary logs",

@@ -8,7 +8,7 @@ use msk_pipeline_core::kind::{
 
 use super::{AuroraCluster, Call, Changes, Cluster, OnDestroy, Outputs, Props, Seen, same_version};
 use crate::kinds::rds::{CLUSTER_USUAL, TagCall, is_under_way, wait};
-use crate::kinds::short_hash;
+use crate::kinds::{is_other_key, short_hash};
 use crate::tags::marked;
 
 type Step = Next<Call, Outputs>;
@@ -127,13 +127,8 @@ fn immutable(
     if !seen.encrypted {
         return Some("an unencrypted cluster can't be encrypted".into());
     }
-    let other_key = match (&want.kms_key, &seen.kms_key) {
-        (Some(wanted), Some(used)) if !wanted.contains("alias/") => {
-            wanted != used && !used.ends_with(&format!("/{wanted}"))
-        }
-        // AWS shows the key's ARN and not the alias, and its own key where none was named: what was recorded tells.
-        _ => was.is_some_and(|w| w.props.kms_key != want.kms_key),
-    };
+    let as_recorded = was.map(|w| w.props.kms_key == want.kms_key);
+    let other_key = is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), as_recorded);
     other_key.then(|| "the key of an encrypted cluster can't be changed".into())
 }
 
@@ -299,6 +294,19 @@ fn delete(case: &Case<AuroraCluster>, seen: &Cluster) -> Step {
         let condition = wait("cluster gone", &seen.status, CLUSTER_USUAL);
         return Next::Wait { condition, then: Vec::new() };
     }
+    let mine = &case.mark.lineage;
+    let strangers: Vec<&str> =
+        seen.owners.iter().filter(|(_, owner)| *owner != mine).map(|(id, _)| id.as_str()).collect();
+    if !strangers.is_empty() {
+        // RDS deletes no cluster that has instances, and these are not ours to delete.
+        return Next::Refuse {
+            because: format!(
+                "{} in the cluster {name} was not made by this pipeline",
+                strangers.join(", ")
+            ),
+            help: "delete it, or take the database out of the pipeline's hands with `on_destroy = \"keep\"`".into(),
+        };
+    }
     let mut calls = Vec::new();
     if seen.deletion_protection {
         let changes = Changes { deletion_protection: Some(false), ..Changes::default() };
@@ -350,8 +358,9 @@ fn major(version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::case_testing::{case, deletion, mark, ops};
+    use crate::kinds::testing::{case, deletion, mark, ops};
     use msk_pipeline_core::kind::Pursuit;
+    use std::collections::BTreeMap;
 
     fn props() -> Props {
         Props {
@@ -402,6 +411,7 @@ mod tests {
             )),
             pending: Vec::new(),
             members: Vec::new(),
+            owners: BTreeMap::new(),
             tags: mark().tags(),
         }
     }
@@ -523,5 +533,14 @@ mod tests {
         check(OnDestroy::Delete, at("deleting"), "wait");
         check(OnDestroy::Delete, at("creating"), "wait, DeleteDBCluster lost");
         assert_eq!(ops(&calls(&case(None, seen(open())))), "DeleteDBCluster gap");
+        let with = |id: &str, lineage: &str| {
+            let mut owners = BTreeMap::from([("writer".to_owned(), mark().lineage)]);
+            owners.insert(id.into(), lineage.into());
+            Cluster { owners, ..open() }
+        };
+        check(OnDestroy::Snapshot, with("reader", &mark().lineage), "DeleteDBCluster gap");
+        check(OnDestroy::Snapshot, with("analytics", ""), "refuse");
+        check(OnDestroy::Delete, with("analytics", "other"), "refuse");
+        check(OnDestroy::Keep, with("analytics", ""), "gone");
     }
 }

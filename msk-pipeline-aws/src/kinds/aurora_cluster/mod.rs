@@ -14,15 +14,15 @@
 
 mod diff;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_rds::types::{
-    CloudwatchLogsExportConfiguration, DbCluster, ServerlessV2ScalingConfiguration,
+    CloudwatchLogsExportConfiguration, DbCluster, Filter, ServerlessV2ScalingConfiguration,
 };
 use msk_pipeline_core::kind::{
-    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Target,
+    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,9 @@ pub struct Cluster {
     pub(super) pending: Vec<String>,
     /// Identifier, whether it is the writer, state of the cluster's parameter group.
     pub(super) members: Vec<(String, bool, String)>,
+    /// The lineage on each instance that is not being deleted; empty for none.
+    #[serde(default)]
+    pub(super) owners: BTreeMap<String, String>,
     pub(super) tags: Tags,
 }
 
@@ -295,6 +298,33 @@ fn same_version(a: &str, b: &str) -> bool {
     tail(a) == tail(b)
 }
 
+/// Whose mark is on each instance of a cluster, by identifier; those that are going don't count.
+async fn owners(
+    rds: &aws_sdk_rds::Client,
+    cluster: &str,
+) -> Result<BTreeMap<String, String>, CallError> {
+    let (mut found, mut marker) = (BTreeMap::new(), None);
+    loop {
+        let page = rds
+            .describe_db_instances()
+            .filters(Filter::builder().name("db-cluster-id").values(cluster).build())
+            .set_marker(marker)
+            .send()
+            .await
+            .map_err(|e| classify("rds:DescribeDBInstances", e))?;
+        let here =
+            page.db_instances().iter().filter(|i| i.db_instance_status() != Some("deleting"));
+        found.extend(here.map(|instance| {
+            let lineage = from_rds(instance.tag_list()).get(Mark::LINEAGE).cloned();
+            (text(instance.db_instance_identifier()), lineage.unwrap_or_default())
+        }));
+        marker = page.marker().filter(|m| !m.is_empty()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 /// The cluster of this identifier.
 pub(super) async fn describe(
     rds: &aws_sdk_rds::Client,
@@ -310,6 +340,20 @@ pub(super) async fn describe(
 }
 
 impl Cluster {
+    /// Its state, for people.
+    pub(super) fn state(&self) -> Status {
+        let mut says: Vec<String> =
+            self.pending.iter().map(|what| format!("{what} pending")).collect();
+        if let Some((_, status)) = self.master_secret.as_ref().filter(|(_, s)| s != "active") {
+            says.push(format!("master secret {status}"));
+        }
+        let behind = self.members.iter().filter(|(.., parameters)| parameters != "in-sync");
+        says.extend(
+            behind.map(|(name, _, parameters)| format!("parameters of {name} {parameters}")),
+        );
+        Status::new(&self.status).says(Some(says.join(", ")))
+    }
+
     pub(super) fn read(cluster: &DbCluster) -> Self {
         let mut pending = Vec::new();
         if let Some(p) = cluster.pending_modified_values() {
@@ -365,6 +409,7 @@ impl Cluster {
                     (id, m.is_cluster_writer().unwrap_or_default(), status)
                 })
                 .collect(),
+            owners: BTreeMap::new(),
             tags: from_rds(cluster.tag_list()),
         }
     }
@@ -409,7 +454,13 @@ impl Kind for AuroraCluster {
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {
         match describe(&self.rds, &target.props.name).await? {
-            Some(cluster) => Ok(Some(Seen::Cluster(Box::new(Cluster::read(&cluster))))),
+            Some(cluster) => {
+                let mut cluster = Cluster::read(&cluster);
+                if !cluster.members.is_empty() {
+                    cluster.owners = owners(&self.rds, &cluster.name).await?;
+                }
+                Ok(Some(Seen::Cluster(Box::new(cluster))))
+            }
             None if target.pursuit.is_none() => self.preflight(&target.props).await,
             None => Ok(None),
         }
@@ -419,6 +470,13 @@ impl Kind for AuroraCluster {
         match seen {
             Seen::Cluster(cluster) => Mark::seen_in_tags(&cluster.tags),
             Seen::Impossible { .. } => MarkSeen::ReadOnly,
+        }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        match seen {
+            Seen::Cluster(cluster) => Some(cluster.state()),
+            Seen::Impossible { .. } => None,
         }
     }
 

@@ -24,8 +24,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_core::Timestamp;
 use msk_pipeline_core::kind::{
-    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Target,
+    CallError, Case, Guard, Input, Kind, Mark, MarkSeen, Next, Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +161,9 @@ pub struct Seen {
     log_group: Option<String>,
     tags: Tags,
     newest_operation: Option<String>,
+    /// Since when it is in its state, if an operation or its creation tells.
+    #[serde(default)]
+    since: Option<Timestamp>,
     /// The operation that the pursued call started.
     operation: Option<Operation>,
     /// The last error in the workers' log, read only after a failure.
@@ -296,6 +300,12 @@ impl Kind for Connector {
 
     fn mark(seen: &Seen) -> MarkSeen {
         Mark::seen_in_tags(&seen.tags)
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        let log = seen.log_says.as_ref().map(|log| format!("the workers' log says: {log}"));
+        let says: Vec<String> = seen.state_says.iter().cloned().chain(log).collect();
+        Some(Status::new(&seen.state).since(seen.since).says(Some(says.join("; "))))
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

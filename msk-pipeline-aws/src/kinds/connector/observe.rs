@@ -6,11 +6,12 @@ use aws_sdk_kafkaconnect::operation::describe_connector::DescribeConnectorOutput
 use aws_sdk_kafkaconnect::operation::describe_connector_operation::DescribeConnectorOperationOutput;
 use aws_sdk_kafkaconnect::types::{CapacityDescription, ConnectorOperationSummary};
 use aws_smithy_types::DateTime;
+use msk_pipeline_core::Timestamp;
 use msk_pipeline_core::kind::{CallError, Target};
 
 use super::{Capacity, Connector, Operation, Seen, logs};
 use crate::error::{absent, classify};
-use crate::kinds::connect;
+use crate::kinds::{connect, timestamp};
 
 pub(super) async fn observe(
     kind: &Connector,
@@ -35,6 +36,7 @@ pub(super) async fn observe(
     let Some(operations) = absent(operations(kind, &seen.arn).await)? else { return Ok(None) };
     seen.newest_operation =
         operations.first().and_then(|o| o.connector_operation_arn()).map(str::to_owned);
+    seen.since = since(&seen.state, connector.creation_time(), operations.first());
     let pursued = pursued(target, &operations);
     let mut since = connector.creation_time().copied();
     if let Some(pursued) = pursued
@@ -49,6 +51,21 @@ pub(super) async fn observe(
         seen.log_says = logs::last_error(&kind.logs, group, &target.props.name, since).await?;
     }
     Ok(Some(seen))
+}
+
+/// Since when a connector is in its state: one that is being created since its creation began, another since the newest operation began
+/// or ended. That a connector stayed as it is since its creation ended is told by nothing.
+fn since(
+    state: &str,
+    created: Option<&DateTime>,
+    newest: Option<&ConnectorOperationSummary>,
+) -> Option<Timestamp> {
+    let at = match (state, newest) {
+        ("CREATING", _) => created,
+        (_, Some(newest)) => newest.end_time().or(newest.creation_time()),
+        _ => None,
+    };
+    timestamp(at)
 }
 
 async fn find(kind: &Connector, name: &str) -> Result<Option<String>, CallError> {
@@ -191,6 +208,7 @@ fn seen(arn: String, c: &DescribeConnectorOutput) -> Seen {
         log_group: group.and_then(|l| l.log_group()).map(str::to_owned),
         tags: BTreeMap::new(),
         newest_operation: None,
+        since: None,
         operation: None,
         log_says: None,
     }

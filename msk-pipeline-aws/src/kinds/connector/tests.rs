@@ -76,6 +76,7 @@ fn seen(state: &str) -> Seen {
         tags: mark().tags(),
         newest_operation: Some("arn:op0".into()),
         operation: None,
+        since: None,
         log_says: None,
     }
 }

@@ -387,10 +387,8 @@ fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
         tags: marked(&want.tags, mark),
     };
     Proposed::new("iam:CreateRole", Effect::Create, call)
-        .fields([
-            Change::new("name", None::<()>, Some(&want.name)),
-            Change::new("trust", None::<()>, Some(&want.trust)),
-        ])
+        .fields([Change::new("name", None::<()>, Some(&want.name))])
+        .fields(policy::changes("trust", None, Some(&want.trust)))
         .may_change(&["role_arn", "role_name"])
 }
 
@@ -400,14 +398,13 @@ fn put(want: &Props, present: Option<&Value>) -> Proposed<Call> {
         policy_name: want.policy_name.clone(),
         policy: want.policy.clone(),
     };
-    let wanted = policy::document(&want.policy)
-        .or_else(|| serde_json::to_value(&want.policy).ok())
-        .unwrap_or_default();
-    Proposed::new("iam:PutRolePolicy", Effect::Update, call).fields([Change::new(
-        "policy",
-        present,
-        Some(wanted),
-    )])
+    let wanted = policy::preview(&want.policy);
+    let mut fields = policy::changes("policy", present, Some(&wanted));
+    if fields.is_empty() {
+        // Only what is not known yet may differ.
+        fields.push(Change::new("policy", present, Some(wanted)));
+    }
+    Proposed::new("iam:PutRolePolicy", Effect::Update, call).fields(fields)
 }
 
 fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
@@ -416,11 +413,8 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
     let mut calls = Vec::new();
     if !policy::equivalent(&seen.trust, &want.trust) {
         let call = Call::SetTrust { name: name(), trust: want.trust.clone() };
-        calls.push(propose("iam:UpdateAssumeRolePolicy", call).fields([Change::new(
-            "trust",
-            Some(&seen.trust),
-            Some(&want.trust),
-        )]));
+        let fields = policy::changes("trust", Some(&seen.trust), Some(&want.trust));
+        calls.push(propose("iam:UpdateAssumeRolePolicy", call).fields(fields));
     }
     let present = seen.inline.get(&want.policy_name);
     // What is not known yet may differ.
@@ -432,8 +426,8 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
     }
     for (policy_name, document) in seen.inline.iter().filter(|(n, _)| **n != want.policy_name) {
         let call = Call::DeletePolicy { name: name(), policy_name: policy_name.clone() };
-        let field = Change::new(format!("policy.{policy_name}"), Some(document), None::<()>);
-        calls.push(propose("iam:DeleteRolePolicy", call).fields([field]));
+        let fields = policy::changes(&format!("policy.{policy_name}"), Some(document), None);
+        calls.push(propose("iam:DeleteRolePolicy", call).fields(fields));
     }
     for policy_arn in &seen.attached {
         let call = Call::Detach { name: name(), policy_arn: policy_arn.clone() };

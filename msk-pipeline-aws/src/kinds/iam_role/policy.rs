@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use msk_pipeline_core::kind::Input;
+use msk_pipeline_core::kind::{Change, Input};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -137,6 +137,147 @@ pub(super) fn equivalent(a: &Value, b: &Value) -> bool {
     canonical(a) == canonical(b)
 }
 
+/// What differs between two documents, member by member: one change a statement that comes or goes (`policy.Secret`), and in one that
+/// stays one a member that comes or goes (`policy.Data.Action`) or a condition that changes
+/// (`policy.Secret.Condition.StringEquals.aws:SourceAccount`). A statement without an id is counted: `policy.Statement[0]`.
+///
+/// Documents that mean the same have no changes.
+pub(super) fn changes(field: &str, from: Option<&Value>, to: Option<&Value>) -> Vec<Change> {
+    let is_document = |document: &Value| document.get("Statement").is_some();
+    if [from, to].into_iter().flatten().any(|document| !is_document(document)) {
+        return vec![Change::new(field, from, to)];
+    }
+    let mut found = Vec::new();
+    let version = |document: Option<&Value>| document.and_then(|d| d.get("Version")).cloned();
+    // The version of a document that comes or goes is no news.
+    if from.is_some() && to.is_some() && version(from) != version(to) {
+        found.push(Change::new(format!("{field}.Version"), version(from), version(to)));
+    }
+    let statements = |document: Option<&Value>| -> Vec<Value> {
+        many(document.and_then(|d| d.get("Statement"))).into_iter().cloned().collect()
+    };
+    let (mut old, mut new) = (statements(from), statements(to));
+    let same = |a: &Value, b: &Value| canonical_statement(a) == canonical_statement(b);
+    old.retain(|statement| match new.iter().position(|other| same(statement, other)) {
+        Some(at) => {
+            new.remove(at);
+            false
+        }
+        None => true,
+    });
+    let (mut old, new) = (named(old), named(new));
+    for (name, statement) in &new {
+        let field = format!("{field}.{name}");
+        match old.iter().position(|(other, _)| other == name) {
+            Some(at) => found.extend(members(&field, &old.remove(at).1, statement)),
+            None => found.push(Change::new(field, None::<()>, Some(bare(statement)))),
+        }
+    }
+    let gone = old.iter().map(|(name, statement)| {
+        Change::new(format!("{field}.{name}"), Some(bare(statement)), None::<()>)
+    });
+    found.extend(gone);
+    found
+}
+
+/// The document as far as it is known: a resource that is not is the reference to it.
+pub(super) fn preview(statements: &[Statement]) -> Value {
+    let statements = statements.iter().map(|statement| {
+        let resource = |scope: &Scope| match (scope.arn(), scope) {
+            (Some(arn), _) => Value::String(arn),
+            (None, Scope::Of { arn, .. }) => serde_json::to_value(arn).unwrap_or_default(),
+            (None, Scope::Arn(arn)) => Value::String(arn.clone()),
+        };
+        let resources: Vec<Value> = statement.resources.iter().map(resource).collect();
+        let known = Statement { resources: Vec::new(), ..statement.clone() };
+        let mut value = known.to_json().unwrap_or_default();
+        value["Resource"] = resources.into();
+        value
+    });
+    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
+}
+
+/// Statements with their ids; those without one are counted.
+fn named(statements: Vec<Value>) -> Vec<(String, Value)> {
+    let name = |(n, statement): (usize, Value)| {
+        let sid = statement.get("Sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
+        (sid.map_or_else(|| format!("Statement[{n}]"), str::to_owned), statement)
+    };
+    statements.into_iter().enumerate().map(name).collect()
+}
+
+/// A statement without what goes without saying beside its name.
+fn bare(statement: &Value) -> Value {
+    let mut statement = statement.clone();
+    if let Some(map) = statement.as_object_mut() {
+        map.remove("Sid");
+        if map.get("Effect").is_some_and(|effect| effect == "Allow") {
+            map.remove("Effect");
+        }
+    }
+    statement
+}
+
+/// What differs between two statements of one id.
+fn members(field: &str, old: &Value, new: &Value) -> Vec<Change> {
+    let keys = |value: &Value| -> BTreeSet<String> {
+        value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect()
+    };
+    let (was, is) = (canonical_statement(old), canonical_statement(new));
+    let mut found = Vec::new();
+    for key in &keys(old) | &keys(new) {
+        if was.get(&key) == is.get(&key) {
+            continue;
+        }
+        let field = format!("{field}.{key}");
+        let (from, to) = (old.get(&key), new.get(&key));
+        match key.as_str() {
+            "Action" | "NotAction" => {
+                found.extend(listed(&field, from, to, str::to_ascii_lowercase));
+            }
+            "Resource" | "NotResource" => found.extend(listed(&field, from, to, str::to_owned)),
+            "Principal" | "NotPrincipal" if from.and(to).is_some_and(Value::is_object) => {
+                let (from, to) = (from.unwrap_or(&Value::Null), to.unwrap_or(&Value::Null));
+                for kind in &keys(from) | &keys(to) {
+                    let field = format!("{field}.{kind}");
+                    found.extend(listed(&field, from.get(&kind), to.get(&kind), root));
+                }
+            }
+            "Condition" => {
+                let empty = Value::Null;
+                let (from, to) = (from.unwrap_or(&empty), to.unwrap_or(&empty));
+                let (was, is) = (conditions(from), conditions(to));
+                for operator in &keys(&was) | &keys(&is) {
+                    let (was, is) = (&was[&operator], &is[&operator]);
+                    for name in (&keys(was) | &keys(is)).into_iter().filter(|n| was[n] != is[n]) {
+                        let field = format!("{field}.{operator}.{name}");
+                        found.push(Change::new(field, was.get(&name), is.get(&name)));
+                    }
+                }
+            }
+            _ => found.push(Change::new(field, from, to)),
+        }
+    }
+    found
+}
+
+/// One change a member of a list that comes or goes.
+fn listed(
+    field: &str,
+    from: Option<&Value>,
+    to: Option<&Value>,
+    normal: impl Fn(&str) -> String,
+) -> Vec<Change> {
+    let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), &normal);
+    let (old, new) = (many(from), many(to));
+    let lacks = |list: &[&Value], item: &Value| list.iter().all(|other| text(other) != text(item));
+    let gone = old.iter().filter(|item| lacks(&new, item));
+    let come = new.iter().filter(|item| lacks(&old, item));
+    gone.map(|item| Change::new(field, Some(item), None::<()>))
+        .chain(come.map(|item| Change::new(field, None::<()>, Some(item))))
+        .collect()
+}
+
 fn canonical(document: &Value) -> Value {
     let Some(map) = document.as_object() else { return document.clone() };
     let mut out = map.clone();
@@ -239,6 +380,76 @@ mod tests {
             *changed.pointer_mut(path).unwrap() = other;
             assert!(!equivalent(&ours, &changed), "{path}");
         }
+    }
+
+    #[track_caller]
+    fn changed(from: Option<&Value>, to: Option<&Value>, expected: &[(&str, Value, Value)]) {
+        let found: Vec<_> = changes("policy", from, to)
+            .into_iter()
+            .map(|c| (c.field, c.from.unwrap_or_default(), c.to.unwrap_or_default()))
+            .collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(f, a, b)| ((*f).to_owned(), a.clone(), b.clone())).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_change_of_a_document_is_told_member_by_member() {
+        let none = || Value::Null;
+        let document =
+            |statements: Value| json!({ "Version": "2012-10-17", "Statement": statements });
+        let read = json!({ "Sid": "Read", "Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["a", "b"] });
+        let who = json!({ "Effect": "Allow", "Action": "sts:AssumeRole",
+            "Principal": { "Service": "kafkaconnect.amazonaws.com" },
+            "Condition": { "StringEquals": { "aws:SourceAccount": "1" } } });
+        let ours = document(json!([read, who]));
+        let with = |path: &str, value: Value| {
+            let mut other = ours.clone();
+            *other.pointer_mut(path).unwrap() = value;
+            other
+        };
+        changed(Some(&ours), Some(&with("/Statement/0/Action", json!("S3:getobject"))), &[]);
+        let more = with("/Statement/0/Action", json!(["s3:getobject", "s3:PutObject"]));
+        let put = json!("s3:PutObject");
+        changed(Some(&ours), Some(&more), &[("policy.Read.Action", none(), put.clone())]);
+        changed(Some(&more), Some(&ours), &[("policy.Read.Action", put, none())]);
+        let other = with("/Statement/0/Resource", json!(["b", "c"]));
+        changed(
+            Some(&ours),
+            Some(&other),
+            &[
+                ("policy.Read.Resource", json!("a"), none()),
+                ("policy.Read.Resource", none(), json!("c")),
+            ],
+        );
+        let denied = with("/Statement/0/Effect", json!("Deny"));
+        changed(
+            Some(&ours),
+            Some(&denied),
+            &[("policy.Read.Effect", json!("Allow"), json!("Deny"))],
+        );
+        // The statement without an id is the only one that differs.
+        let account = with("/Statement/1/Condition/StringEquals/aws:SourceAccount", json!("2"));
+        let field = "policy.Statement[0].Condition.StringEquals.aws:sourceaccount";
+        changed(Some(&ours), Some(&account), &[(field, json!(["1"]), json!(["2"]))]);
+        let service = with("/Statement/1/Principal/Service", json!("ec2.amazonaws.com"));
+        let field = "policy.Statement[0].Principal.Service";
+        changed(
+            Some(&ours),
+            Some(&service),
+            &[
+                (field, json!("kafkaconnect.amazonaws.com"), none()),
+                (field, none(), json!("ec2.amazonaws.com")),
+            ],
+        );
+        let short = json!({ "Action": ["s3:GetObject"], "Resource": ["a", "b"] });
+        let without = document(json!([who]));
+        changed(Some(&without), Some(&ours), &[("policy.Read", none(), short.clone())]);
+        changed(Some(&ours), Some(&without), &[("policy.Read", short.clone(), none())]);
+        changed(None, Some(&document(json!([read]))), &[("policy.Read", none(), short)]);
+        // What is no document is told as it is.
+        let odd = json!("not JSON");
+        changed(Some(&odd), Some(&ours), &[("policy", odd.clone(), ours.clone())]);
     }
 
     #[test]

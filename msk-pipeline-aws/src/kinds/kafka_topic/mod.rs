@@ -24,7 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, Class, Condition, DataEffect, Effect, Guard, Input, Kind, MarkSeen,
-    Next, Proposed, Recorded, Sent, Succession, Target,
+    Next, Proposed, Recorded, Sent, Status, Succession, Target,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -224,6 +224,14 @@ impl Kind for KafkaTopic {
             Seen::Topic(topic) if !topic.ours => MarkSeen::Absent,
             _ => MarkSeen::ByParent,
         }
+    }
+
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(match seen {
+            Seen::Topic(topic) => Status::new(&topic.status),
+            Seen::Busy(state) => Status::new("unknown")
+                .says(Some(format!("the cluster is {state}, and tells nothing of topics"))),
+        })
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {

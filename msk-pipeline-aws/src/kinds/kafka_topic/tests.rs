@@ -30,7 +30,7 @@ fn topic() -> Topic {
     }
 }
 
-fn next(want: Option<Props>, seen: Option<Seen>, was: Option<Props>) -> Vec<String> {
+fn next(want: Option<Props>, seen: Option<Seen>, was: Option<Props>) -> String {
     let outputs = Outputs { topic_arn: String::new(), topic_name: String::new() };
     let was = was.map(|props| Recorded { props, outputs: Some(outputs) });
     let case = Case { want, seen, was, pursuit: None, mark: mark() };
@@ -44,52 +44,52 @@ fn every_difference_has_its_call_and_verdict() {
         change(&mut topic, &mut want);
         next(Some(want), Some(Seen::Topic(topic)), None)
     };
-    assert_eq!(next(Some(want()), None, None), ["kafka:CreateTopic"]);
-    assert_eq!(with(&|_, _| ()), ["converged"]);
-    assert_eq!(with(&|_, w| w.partitions = 12), ["kafka:UpdateTopic (ordering)"]);
-    assert_eq!(with(&|_, w| w.partitions = 3), ["replace (lost)"]);
-    assert_eq!(with(&|_, w| w.replication = 2), ["replace (lost)"]);
-    assert_eq!(with(&|_, w| w.cluster_arn = Input::output("k", "cluster_arn")), ["replace (lost)"]);
+    assert_eq!(next(Some(want()), None, None), "CreateTopic");
+    assert_eq!(with(&|_, _| ()), "converged");
+    assert_eq!(with(&|_, w| w.partitions = 12), "UpdateTopic ordering");
+    assert_eq!(with(&|_, w| w.partitions = 3), "replace lost");
+    assert_eq!(with(&|_, w| w.replication = 2), "replace lost");
+    assert_eq!(with(&|_, w| w.cluster_arn = Input::output("k", "cluster_arn")), "replace lost");
     assert_eq!(
         with(&|_, w| drop(w.configs.insert("retention.ms".into(), "1".into()))),
-        ["kafka:UpdateTopic (gap)"]
+        "UpdateTopic gap"
     );
     assert_eq!(
         with(&|_, w| drop(w.configs.insert("retention.ms".into(), "-1".into()))),
-        ["kafka:UpdateTopic"]
+        "UpdateTopic"
     );
     assert_eq!(
         with(&|_, w| {
             w.partitions = 7;
             w.configs.insert("retention.ms".into(), "-1".into());
         }),
-        ["kafka:UpdateTopic", "kafka:UpdateTopic (ordering)"],
+        "UpdateTopic, UpdateTopic ordering",
         "configs and partitions are two requests"
     );
     let shown = |t: &mut Topic, _: &mut Props| drop(t.configs.insert("x".into(), "1".into()));
-    assert_eq!(with(&shown), ["converged"], "never declared here");
+    assert_eq!(with(&shown), "converged", "never declared here");
     assert_eq!(
         with(&|t, w| {
             t.status = "CREATING".into();
             w.partitions = 7;
         }),
-        ["wait", "kafka:UpdateTopic (ordering)"]
+        "wait, UpdateTopic ordering"
     );
     assert_eq!(
         with(&|t, w| {
             t.status = "CREATING".into();
             w.replication = 2;
         }),
-        ["replace"],
+        "replace",
         "nothing is in it yet"
     );
-    assert_eq!(with(&|t, _| t.status = "DELETING".into()), ["wait", "kafka:CreateTopic"]);
+    assert_eq!(with(&|t, _| t.status = "DELETING".into()), "wait, CreateTopic");
     assert_eq!(
         with(&|_, w| {
             w.holds = Holds::Offsets;
             w.partitions = 7;
         }),
-        ["refuse"]
+        "refuse"
     );
 
     let was = Props { configs: Configs::from([("x".into(), "1".into())]), ..want() };
@@ -97,27 +97,21 @@ fn every_difference_has_its_call_and_verdict() {
     there.configs.insert("x".into(), "1".into());
     assert_eq!(
         next(Some(want()), Some(Seen::Topic(there)), Some(was)),
-        ["kafka:UpdateTopic"],
+        "UpdateTopic",
         "declared before and not any more"
     );
     let history = Props { holds: Holds::History, ..want() };
-    assert_eq!(next(Some(history), None, None), ["refuse"], "more than one partition");
-    assert_eq!(
-        next(Some(want()), Some(Seen::Busy("UPDATING".into())), None),
-        ["wait", "kafka:CreateTopic"]
-    );
+    assert_eq!(next(Some(history), None, None), "refuse", "more than one partition");
+    assert_eq!(next(Some(want()), Some(Seen::Busy("UPDATING".into())), None), "wait, CreateTopic");
     // While its cluster is busy a topic can't be asked for: what was recorded tells what will have to be done.
     let busy = |want: Option<Props>| {
         let was = Some(Props { holds: Holds::Data, ..self::want() });
         next(want, Some(Seen::Busy("UPDATING".into())), was)
     };
-    assert_eq!(busy(Some(want())), ["wait"]);
-    assert_eq!(
-        busy(Some(Props { partitions: 12, ..want() })),
-        ["wait", "kafka:UpdateTopic (ordering)"]
-    );
-    assert_eq!(busy(Some(Props { partitions: 3, ..want() })), ["replace (lost)"]);
-    assert_eq!(busy(None), ["wait", "kafka:DeleteTopic (lost)"]);
+    assert_eq!(busy(Some(want())), "wait");
+    assert_eq!(busy(Some(Props { partitions: 12, ..want() })), "wait, UpdateTopic ordering");
+    assert_eq!(busy(Some(Props { partitions: 3, ..want() })), "replace lost");
+    assert_eq!(busy(None), "wait, DeleteTopic lost");
 }
 
 #[test]
@@ -126,12 +120,12 @@ fn deleting_says_what_is_lost() {
         let topic = Topic { status: status.into(), ..topic() };
         next(None, Some(Seen::Topic(topic)), Some(Props { holds, ..want() }))
     };
-    assert_eq!(next(None, None, None), ["gone"]);
-    assert_eq!(delete("ACTIVE", Holds::Data), ["kafka:DeleteTopic (lost)"]);
-    assert_eq!(delete("ACTIVE", Holds::History), ["kafka:DeleteTopic (lost)"]);
-    assert_eq!(delete("CREATING", Holds::Data), ["wait", "kafka:DeleteTopic"]);
-    assert_eq!(delete("UPDATING", Holds::Data), ["wait", "kafka:DeleteTopic (lost)"]);
-    assert_eq!(delete("DELETING", Holds::Data), ["wait"]);
+    assert_eq!(next(None, None, None), "gone");
+    assert_eq!(delete("ACTIVE", Holds::Data), "DeleteTopic lost");
+    assert_eq!(delete("ACTIVE", Holds::History), "DeleteTopic lost");
+    assert_eq!(delete("CREATING", Holds::Data), "wait, DeleteTopic");
+    assert_eq!(delete("UPDATING", Holds::Data), "wait, DeleteTopic lost");
+    assert_eq!(delete("DELETING", Holds::Data), "wait");
 }
 
 #[test]

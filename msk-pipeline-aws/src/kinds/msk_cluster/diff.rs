@@ -6,9 +6,10 @@ use std::time::Duration;
 use msk_pipeline_core::kind::{Change, DataEffect, Effect, Input, Proposed, Verdict};
 
 use super::{Call, Logs, Props, Seen, guard, usual_minutes};
+use crate::kinds::is_other_key;
 
 /// Why the wish can't be had in place (handbook msk.md §3, row *replace*).
-pub(super) fn immutable(want: &Props, seen: &Seen) -> Option<String> {
+pub(super) fn immutable(want: &Props, seen: &Seen, was: Option<&Props>) -> Option<String> {
     let wanted_subnets = want.subnets.known().map(|s| s.iter().cloned().collect::<BTreeSet<_>>());
     if wanted_subnets.as_ref() != Some(&seen.subnets) {
         return Some("a cluster can't move to other subnets".into());
@@ -26,6 +27,10 @@ pub(super) fn immutable(want: &Props, seen: &Seen) -> Option<String> {
     }
     if family(&want.brokers.instance_type) != family(&seen.instance_type) {
         return Some("a cluster can't change between Standard and Express brokers".into());
+    }
+    let as_recorded = was.map(|was| was.kms_key == want.kms_key);
+    if is_other_key(want.kms_key.as_deref(), seen.kms_key.as_deref(), as_recorded) {
+        return Some("the key of an encrypted cluster can't be changed".into());
     }
     None
 }
@@ -255,6 +260,7 @@ mod tests {
             configuration_revision: 1,
             listeners: want.listeners,
             monitoring: want.monitoring,
+            kms_key: Some("arn:aws:kms:eu-west-1:1:key/own".into()),
             log_group: Some("logs".into()),
             ..Seen::default()
         }
@@ -264,7 +270,7 @@ mod tests {
     fn check(edit: impl FnOnce(&mut Props), expected: &[(&str, Verdict, &[&str])]) {
         let mut want = want();
         edit(&mut want);
-        assert_eq!(immutable(&want, &seen()), None);
+        assert_eq!(immutable(&want, &seen(), None), None);
         assert_eq!(impossible(&want, &seen()), None);
         let calls = calls(&want, &seen());
         let found: Vec<_> = calls
@@ -334,16 +340,36 @@ mod tests {
     }
 
     #[test]
+    fn another_key_is_another_cluster() {
+        let with = |key: &str| {
+            let key = (!key.is_empty()).then(|| key.to_owned());
+            Props { kms_key: key, ..want() }
+        };
+        let fresh = |wanted| immutable(&with(wanted), &seen(), None).is_some();
+        let other = |wanted, was| immutable(&with(wanted), &seen(), Some(&with(was))).is_some();
+        let (arn, alias) = ("arn:aws:kms:eu-west-1:1:key/own", "alias/data");
+        assert!(!fresh(arn));
+        assert!(!other("own", alias));
+        assert!(other("arn:aws:kms:eu-west-1:1:key/new", arn));
+        // An alias, or none, is known by what was recorded.
+        assert!(!fresh(alias) && !fresh(""));
+        assert!(!other(alias, alias) && !other("", ""));
+        assert!(other("alias/new", alias));
+        assert!(other("", alias));
+    }
+
+    #[test]
     fn what_can_not_be_changed_replaces_or_is_refused() {
         let replaced = |edit: fn(&mut Props)| {
             let mut want = want();
             edit(&mut want);
-            immutable(&want, &seen()).is_some()
+            immutable(&want, &seen(), None).is_some()
         };
         assert!(replaced(|w| w.subnets = Input::Known(vec!["subnet-1".into()])));
         assert!(replaced(|w| w.security_groups = vec!["sg-2".into()]));
         assert!(replaced(|w| w.security_groups = vec![Input::output("g", "group_id")]));
         assert!(replaced(|w| w.version = "3.9.x".into()));
+        assert!(replaced(|w| w.kms_key = Some("other".into())));
         assert!(replaced(|w| w.version = "3.8.x.kraft".into()));
         assert!(replaced(|w| w.brokers.instance_type = "express.m7g.large".into()));
         let refused = |edit: fn(&mut Props)| {

@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_core::Timestamp;
 use msk_pipeline_core::kind::{
     CallError, Case, Condition, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Target, Verdict,
+    Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +136,9 @@ pub struct Seen {
     configuration_revision: i64,
     listeners: BTreeSet<Listener>,
     monitoring: String,
+    /// ARN of the key that encrypts its volumes.
+    #[serde(default)]
+    kms_key: Option<String>,
     log_group: Option<String>,
     log_bucket: Option<String>,
     log_prefix: Option<String>,
@@ -146,6 +150,11 @@ pub struct Seen {
     operation: Option<Operation>,
     /// The newest operation of all.
     newest: Option<String>,
+    /// What it is doing, and since when it is in its state, if an operation or its creation tells.
+    #[serde(default)]
+    going: Option<String>,
+    #[serde(default)]
+    since: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -300,6 +309,10 @@ impl Kind for MskCluster {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn status(seen: &Seen) -> Option<Status> {
+        Some(seen.status())
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(seen) = &case.seen else {
             return match &case.want {
@@ -346,7 +359,7 @@ impl Kind for MskCluster {
             "DELETING" => return wait("cluster gone", seen, 8, vec![create(want, &case.mark)]),
             _ => {}
         }
-        if let Some(because) = diff::immutable(want, seen) {
+        if let Some(because) = diff::immutable(want, seen, case.was.as_ref().map(|w| &w.props)) {
             return Next::Replace { because, effect: lost() };
         }
         if let Some((because, help)) = diff::impossible(want, seen) {
@@ -466,6 +479,12 @@ impl Seen {
 
     pub(super) fn is_usable(&self) -> bool {
         self.state == "ACTIVE"
+    }
+
+    /// Its state, for people.
+    pub(super) fn status(&self) -> Status {
+        let says = self.going.as_ref().or(Some(&self.cause));
+        Status::new(&self.state).since(self.since).says(says)
     }
 
     pub(super) fn state(&self) -> &str {

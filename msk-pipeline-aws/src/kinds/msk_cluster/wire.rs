@@ -12,6 +12,7 @@ use msk_pipeline_core::kind::{CallError, Class, Effect, Guard, Pursuit, Sent};
 
 use super::{Call, Create, Listener, Logs, Operation, Seen};
 use crate::error::{absent, classify};
+use crate::kinds::timestamp;
 use crate::tags::Tags;
 
 /// Looks at the cluster named exactly `name`.
@@ -22,6 +23,9 @@ pub(super) async fn observe(
 ) -> Result<Option<Seen>, CallError> {
     let Some(info) = find(kafka, name).await? else { return Ok(None) };
     let mut seen = from_info(&info);
+    if seen.state == "CREATING" {
+        seen.since = timestamp(info.creation_time());
+    }
     if seen.state == "ACTIVE" {
         nodes(kafka, &mut seen).await?;
         bootstrap(kafka, &mut seen).await?;
@@ -95,6 +99,11 @@ fn from_info(info: &ClusterInfo) -> Seen {
             .enhanced_monitoring()
             .map_or("DEFAULT", EnhancedMonitoring::as_str)
             .to_owned(),
+        kms_key: info
+            .encryption_info()
+            .and_then(EncryptionInfo::encryption_at_rest)
+            .and_then(|e| e.data_volume_kms_key_id())
+            .map(str::to_owned),
         log_group: cloudwatch.and_then(CloudWatchLogs::log_group).map(str::to_owned),
         log_bucket: s3.and_then(S3::bucket).map(str::to_owned),
         log_prefix: s3.and_then(S3::prefix).map(str::to_owned),
@@ -187,18 +196,16 @@ async fn operations(
     seen: &mut Seen,
     pursuit: Option<&Pursuit<Call>>,
 ) -> Result<(), CallError> {
-    let answer = kafka
-        .list_cluster_operations()
-        .cluster_arn(&seen.arn)
-        .send()
-        .await
-        .map_err(|e| classify("kafka:ListClusterOperations", e));
-    let mut list = match absent(answer)? {
-        Some(answer) => answer.cluster_operation_info_list().to_vec(),
-        None => return Ok(()),
-    };
+    let Some(mut list) = list_operations(kafka, &seen.arn).await? else { return Ok(()) };
     list.sort_by_key(|o| std::cmp::Reverse(o.creation_time().map(|t| t.as_nanos())));
     seen.newest = list.first().and_then(|o| o.operation_arn()).map(str::to_owned);
+    if let Some(newest) = list.first() {
+        seen.since = timestamp(newest.end_time().or(newest.creation_time()));
+        let newest = operation(newest);
+        if !newest.state.ends_with("COMPLETE") && !newest.state.ends_with("FAILED") {
+            seen.going = Some(format!("{} {}", newest.kind, newest.state));
+        }
+    }
     let Some(pursuit) = pursuit.filter(|p| p.effect == Effect::Update) else { return Ok(()) };
     let own = match pursuit.sent.as_ref().map(|s| s.operation.as_deref()) {
         Some(Some(arn)) => list.iter().find(|o| o.operation_arn() == Some(arn)),
@@ -211,6 +218,29 @@ async fn operations(
     };
     seen.operation = own.map(operation);
     Ok(())
+}
+
+/// All operations on a cluster, in no order; `None` if the cluster is gone meanwhile.
+async fn list_operations(
+    kafka: &aws_sdk_kafka::Client,
+    arn: &str,
+) -> Result<Option<Vec<ClusterOperationInfo>>, CallError> {
+    let (mut all, mut token) = (Vec::new(), None);
+    loop {
+        let answer = kafka
+            .list_cluster_operations()
+            .cluster_arn(arn)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|e| classify("kafka:ListClusterOperations", e));
+        let Some(page) = absent(answer)? else { return Ok(None) };
+        all.extend(page.cluster_operation_info_list().iter().cloned());
+        token = page.next_token().filter(|t| !t.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(Some(all));
+        }
+    }
 }
 
 fn is_type_of(operation_type: &str, op: &str) -> bool {
@@ -457,4 +487,45 @@ fn logging(logs: &Logs) -> LoggingInfo {
                 .build(),
         )
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::session::{Handler, PlainRequest, PlainResponse, Session};
+
+    /// An MSK whose list of operations has two pages; the newest one is on the second.
+    struct Pages;
+
+    #[async_trait]
+    impl Handler for Pages {
+        async fn handle(&self, request: PlainRequest) -> Option<PlainResponse> {
+            let operation = |n: u32| {
+                format!(
+                    r#"{{"operationArn":"arn:{n}","operationType":"UPDATE_SECURITY","operationState":"UPDATE_IN_PROGRESS","creationTime":"2026-08-0{n}T10:00:00Z"}}"#
+                )
+            };
+            let body = if request.query.contains("nextToken=more") {
+                format!(r#"{{"clusterOperationInfoList":[{}]}}"#, operation(2))
+            } else {
+                format!(r#"{{"clusterOperationInfoList":[{}],"nextToken":"more"}}"#, operation(1))
+            };
+            Some(PlainResponse { status: 200, headers: Vec::new(), body: body.into() })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_newest_operation_may_be_on_any_page() {
+        let session = Session::embedded(Arc::new(Pages), "eu-west-1");
+        let mut seen =
+            Seen { arn: "arn:aws:kafka:eu-west-1:1:cluster/c/u".into(), ..Seen::default() };
+        operations(&session.kafka, &mut seen, None).await.unwrap();
+        assert_eq!(seen.newest.as_deref(), Some("arn:2"));
+        assert_eq!(seen.going.as_deref(), Some("UPDATE_SECURITY UPDATE_IN_PROGRESS"));
+        assert_eq!(seen.since.map(|at| at.to_string()).as_deref(), Some("2026-08-02T10:00:00Z"));
+    }
 }

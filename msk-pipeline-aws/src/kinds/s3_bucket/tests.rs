@@ -44,15 +44,15 @@ fn every_difference_has_its_call() {
         change(&mut seen);
         ops(&next(Some(want()), Some(seen)))
     };
-    assert_eq!(with(&|_| ()), ["converged"]);
-    assert_eq!(with(&|s| s.blocked = false), ["s3:PutPublicAccessBlock"]);
-    assert_eq!(with(&|s| s.ownership.clear()), ["s3:PutBucketOwnershipControls"]);
-    assert_eq!(with(&|s| s.encryption = None), ["s3:PutBucketEncryption"]);
-    assert_eq!(with(&|s| s.versioning = false), ["s3:PutBucketVersioning"]);
-    assert_eq!(with(&|s| s.lifecycle.clear()), ["s3:PutBucketLifecycleConfiguration"]);
-    assert_eq!(with(&|s| drop(s.tags.insert("x".into(), "y".into()))), ["s3:PutBucketTagging"]);
+    assert_eq!(with(&|_| ()), "converged");
+    assert_eq!(with(&|s| s.blocked = false), "PutPublicAccessBlock");
+    assert_eq!(with(&|s| s.ownership.clear()), "PutBucketOwnershipControls");
+    assert_eq!(with(&|s| s.encryption = None), "PutBucketEncryption");
+    assert_eq!(with(&|s| s.versioning = false), "PutBucketVersioning");
+    assert_eq!(with(&|s| s.lifecycle.clear()), "PutBucketLifecycleConfiguration");
+    assert_eq!(with(&|s| drop(s.tags.insert("x".into(), "y".into()))), "PutBucketTagging");
     let plain = Props { noncurrent_days: None, abort_uploads_days: None, ..want() };
-    assert_eq!(ops(&next(Some(plain), Some(seen()))), ["s3:DeleteBucketLifecycle"]);
+    assert_eq!(ops(&next(Some(plain), Some(seen()))), "DeleteBucketLifecycle");
 }
 
 #[test]
@@ -92,15 +92,15 @@ fn a_bucket_is_emptied_and_says_what_is_lost() {
     };
     assert_eq!(
         delete(Holds::Artifacts, (0, false), 0),
-        ["s3:DeleteBucket", "s3:AbortMultipartUpload", "s3:DeleteObjects"]
+        "DeleteBucket, AbortMultipartUpload?, DeleteObjects?"
     );
     assert_eq!(
         delete(Holds::Artifacts, (2, false), 1),
-        ["s3:AbortMultipartUpload", "s3:DeleteObjects", "s3:DeleteBucket"]
+        "AbortMultipartUpload, DeleteObjects?, DeleteBucket"
     );
     assert_eq!(
         delete(Holds::Logs, (1000, true), 0),
-        ["s3:DeleteObjects (lost)", "s3:DeleteBucket", "s3:AbortMultipartUpload"]
+        "DeleteObjects? lost, DeleteBucket, AbortMultipartUpload?"
     );
-    assert_eq!(ops(&next(None, None)), ["gone"]);
+    assert_eq!(ops(&next(None, None)), "gone");
 }

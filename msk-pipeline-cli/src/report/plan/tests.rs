@@ -144,3 +144,32 @@ fn a_plan_without_changes_is_one_clear_line() {
     let text = render(&plan(vec![step("kafka.main", Action::NoOp, vec![], &[])]), false, 80);
     assert!(text.ends_with("No changes: 1 resource is as declared. SIMULATED"), "{text}");
 }
+
+#[test]
+fn what_is_kept_is_said_and_what_is_only_gone_is_not() {
+    let forgotten =
+        |address: &str, props: Value| Step { props, ..step(address, Action::Record, vec![], &[]) };
+    let mut plan = plan(vec![
+        forgotten("database.cluster", json!({ "on_destroy": "keep" })),
+        forgotten("database.group", json!({ "keep": true })),
+        forgotten("database.other", json!({ "on_destroy": "snapshot", "keep": false })),
+    ]);
+    plan.verb = Verb::Destroy;
+    let text = render(&plan, false, 80);
+    assert!(
+        text.contains("  = keep and forget database.cluster  orders-database-cluster"),
+        "{text}"
+    );
+    assert!(text.contains("  = keep and forget database.group"), "{text}");
+    assert!(!text.contains("database.other"), "{text}");
+    assert!(text.contains("leaves 2 resources in AWS and forgets them"), "{text}");
+    assert!(
+        text.ends_with("Nothing to delete: 2 resources would be kept and forgotten. SIMULATED"),
+        "{text}"
+    );
+    // Somebody else's object of that name is not what was kept.
+    plan.steps[0].because = Some("it is forgotten, not deleted: it is another's".into());
+    plan.steps[1].outputs = json!({ "group_id": "sg-1" });
+    let text = render(&plan, false, 80);
+    assert!(!text.contains("keep and forget"), "{text}");
+}

@@ -1,0 +1,84 @@
+//! How rows that exist already get into the topics: nothing does it by itself, a signal starts it.
+
+use std::collections::BTreeSet;
+
+use msk_pipeline_core::dsl::Notice;
+use msk_pipeline_core::graph::Graph;
+use msk_pipeline_core::kind::Kind as _;
+use msk_pipeline_core::state::State;
+use serde_json::Value;
+
+use crate::kinds::connector::Connector;
+
+/// The signals that a person has to write once `graph` is applied to what `state` records, one a connector whose existing rows are read
+/// by an incremental snapshot.
+///
+/// A signal names the tables that are captured newly: all of them for a connector that begins, the added ones for one that goes on.
+/// A connector is taken for one that goes on if it was ready and keeps its place (the topics of its offsets and events); so a run that
+/// was interrupted, or a connector that is replaced, asks for no row twice. Without a table that is new there is no notice.
+pub fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
+    let connectors = graph.resources().filter(|r| r.kind == Connector::TYPE);
+    connectors
+        .filter_map(|resource| {
+            let wanted = &resource.props;
+            let signal = config(wanted, "signal.data.collection")?;
+            if config(wanted, "snapshot.mode") != Some("no_data") {
+                return None;
+            }
+            let record = state.records.get(&resource.address);
+            let was = record.and_then(|r| r.current.as_ref()).filter(|o| o.was_ready());
+            let known = was.map(|o| &o.props).filter(|was| keeps_place(was, wanted));
+            let captured = known.map(tables).unwrap_or_default();
+            let new: Vec<String> = tables(wanted)
+                .into_iter()
+                .filter(|table| table != signal && !captured.contains(table))
+                .collect();
+            if new.is_empty() {
+                return None;
+            }
+            let about = resource.address.as_str();
+            let about = about.strip_suffix(".connector").unwrap_or(about);
+            Some(notice(about, signal, &new, known.is_some()))
+        })
+        .collect()
+}
+
+fn notice(about: &str, signal: &str, tables: &[String], goes_on: bool) -> Notice {
+    let title = if goes_on {
+        format!(
+            "Read the rows that the added tables have already: once the connector runs with them, write this signal into `{signal}`. Until then only changes of them are captured."
+        )
+    } else {
+        format!(
+            "Read the rows that exist already: once the connector runs, write this signal into `{signal}`. Until then only changes are captured."
+        )
+    };
+    let tables: Vec<_> = tables.iter().map(|table| format!("\"{table}\"")).collect();
+    Notice {
+        about: about.to_owned(),
+        title,
+        body: format!(
+            "INSERT INTO {signal} (id, type, data) VALUES (UUID(), 'execute-snapshot',\n  '{{\"data-collections\": [{}], \"type\": \"incremental\"}}');\n",
+            tables.join(", ")
+        ),
+    }
+}
+
+fn config<'a>(props: &'a Value, key: &str) -> Option<&'a str> {
+    props["configuration"].get(key)?.as_str()
+}
+
+/// The captured tables, as the list has them but without its escapes.
+fn tables(props: &Value) -> BTreeSet<String> {
+    let list = config(props, "table.include.list").unwrap_or_default();
+    list.split(',')
+        .map(|table| table.trim().replace("\\$", "$"))
+        .filter(|t| !t.is_empty())
+        .collect()
+}
+
+fn keeps_place(was: &Value, wanted: &Value) -> bool {
+    was["name"] == wanted["name"]
+        && was["offsets_topic"] == wanted["offsets_topic"]
+        && config(was, "topic.prefix") == config(wanted, "topic.prefix")
+}
