@@ -62,6 +62,7 @@ type Ended = (usize, Result<StepOutcome, Halt>, Duration);
 enum Progress {
     Finished(usize, Result<StepOutcome, Halt>, Duration),
     Flush,
+    Renew,
 }
 
 impl Executor<'_> {
@@ -126,7 +127,7 @@ impl Executor<'_> {
                 }
                 TaskPoll::Ready(None) => TaskPoll::Ready(None),
                 // Every step has come to a halt: what they want written goes into one batch.
-                TaskPoll::Pending if self.journal.has_queue() => {
+                TaskPoll::Pending if self.journal.has_work() => {
                     TaskPoll::Ready(Some(Progress::Flush))
                 }
                 TaskPoll::Pending => TaskPoll::Pending,
@@ -143,6 +144,7 @@ impl Executor<'_> {
                     None
                 }
                 progress = progress => progress,
+                () = self.journal.renewal_due() => Some(Progress::Renew),
             };
             match progress {
                 None => break,
@@ -157,6 +159,8 @@ impl Executor<'_> {
                         broken.get_or_insert(error);
                     }
                 }
+                // Lost or not, a wait goes on: only what has to be stored needs the lease.
+                Some(Progress::Renew) => self.journal.renew(lease).await,
                 Some(Progress::Finished(n, result, took)) => match result {
                     Ok(outcome @ StepOutcome::Done { .. }) => {
                         self.finish(n, outcome, took, &mut over, &mut summary);
@@ -483,6 +487,7 @@ impl Walk<'_> {
         let (address, generation) = (self.step.address.clone(), self.step.generation);
         journal.record(self.begin(&call)).await?;
         let permit = self.requests.acquire().await;
+        journal.confirm().await?;
         // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
         if cancel.is_cancelled() {
             return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));

@@ -51,11 +51,11 @@ pub(super) async fn settle(
     });
     let seeker = Seeker { registry, clock, events, cancel, owner };
     // Windows pass for all at once, and what is learned goes into one batch.
-    let found: Vec<_> = stream::iter(&pending)
+    let looking = stream::iter(&pending)
         .map(|(address, object)| seeker.look_for(address, object))
         .buffered(READS)
-        .collect()
-        .await;
+        .collect::<Vec<_>>();
+    let found = journal.holding(lease, looking).await;
     let (mut entries, mut settled) = (Vec::new(), Vec::new());
     for found in found {
         let Some((entry, event)) = found? else { continue };

@@ -346,6 +346,9 @@ fn store(fails_at: Option<usize>, appends: Arc<Mutex<Vec<Vec<Stamped>>>>) -> Moc
         });
         lease.expect_compact().returning(|_| Ok(()));
         lease.expect_release().returning(|| Ok(()));
+        lease.expect_confirmed_at().returning(|| None);
+        lease.expect_taken_from().returning(|| None);
+        lease.expect_stash().returning(|_| ());
         Ok(Box::new(lease))
     });
     store
