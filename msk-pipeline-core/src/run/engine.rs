@@ -245,8 +245,10 @@ impl Engine {
         let plan = tokio::select! {
             biased;
             () = cancel.cancelled(1) => return Err(RunError::Interrupted),
-            plan = journal.holding(lease, planning) => plan?,
+            plan = journal.holding(lease, planning) => plan,
         };
+        journal.reconfirm(lease).await?;
+        let plan = plan?;
         let plan = match saved {
             Some(saved) => {
                 let outputs = plan.outputs_by_now(&state);

@@ -160,7 +160,9 @@ impl Executor<'_> {
                     }
                 }
                 // Lost or not, a wait goes on: only what has to be stored needs the lease.
-                Some(Progress::Renew) => self.journal.renew(lease).await,
+                Some(Progress::Renew) => {
+                    let _ = self.journal.renew(lease).await;
+                }
                 Some(Progress::Finished(n, result, took)) => match result {
                     Ok(outcome @ StepOutcome::Done { .. }) => {
                         self.finish(n, outcome, took, &mut over, &mut summary);

@@ -79,8 +79,7 @@ impl<'a> Journal<'a> {
                 if let Some(error) = &shared.broken {
                     return Err(error.clone());
                 }
-                let now = self.clock.reading();
-                if shared.confirmed.is_none_or(|at| now.since(at) < CONFIRMED) {
+                if self.is_confirmed(&shared) {
                     return Ok(());
                 }
                 let (done, answer) = oneshot::channel();
@@ -88,6 +87,25 @@ impl<'a> Journal<'a> {
                 answer
             };
             answer.await.unwrap_or_else(|_| Err(ended()))?;
+        }
+    }
+
+    fn is_confirmed(&self, shared: &Shared) -> bool {
+        let now = self.clock.reading();
+        shared.confirmed.is_none_or(|at| now.since(at) < CONFIRMED)
+    }
+
+    /// Makes certain, after a time in which nothing was written, that what was read meanwhile was not another holder's doing.
+    ///
+    /// # Errors
+    /// The right to write is lost. One that can't be confirmed at present is no error before something has to be written.
+    pub(super) async fn reconfirm(&self, lease: &mut dyn Lease) -> Result<(), StoreError> {
+        if self.is_confirmed(&self.shared()) {
+            return Ok(());
+        }
+        match self.renew(lease).await {
+            Err(error @ StoreError::Lost { .. }) => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -114,8 +132,8 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Renews, and answers whoever waits for that. A failure is told to them alone: until something has to be stored it hurts nobody.
-    pub(super) async fn renew(&self, lease: &mut dyn Lease) {
+    /// Renews, and answers whoever waits for that. Until something has to be stored a failure hurts nobody else.
+    pub(super) async fn renew(&self, lease: &mut dyn Lease) -> Result<(), StoreError> {
         let result = lease.renew().await;
         let mut shared = self.shared();
         shared.confirmed = lease.confirmed_at();
@@ -124,6 +142,7 @@ impl<'a> Journal<'a> {
             // Whoever waited may have been dropped by a cancellation.
             let _ = done.send(result.clone());
         }
+        result
     }
 
     /// Does `work`, renewing the right to write meanwhile.
@@ -137,7 +156,9 @@ impl<'a> Journal<'a> {
             tokio::select! {
                 biased;
                 result = &mut work => return result,
-                () = self.renewal_due() => self.renew(lease).await,
+                () = self.renewal_due() => {
+                    let _ = self.renew(lease).await;
+                }
             }
         }
     }
@@ -194,7 +215,8 @@ impl<'a> Journal<'a> {
             let _ = done.send(result.clone());
         }
         if !self.shared().asking.is_empty() {
-            self.renew(lease).await;
+            // They are told, each.
+            let _ = self.renew(lease).await;
         }
         result
     }
