@@ -224,8 +224,9 @@ pub(crate) enum StateCommand {
     Pull,
     /// Replace the state by one that `pull` printed; an older one and one of another pipeline are refused
     Push {
-        /// The file
-        file: PathBuf,
+        /// The file with it
+        #[arg(value_name = "STATE")]
+        state: PathBuf,
     },
     /// Give what is recorded of a resource another address, after it was renamed in the file
     Mv {

@@ -28,21 +28,21 @@ pub(crate) fn shared(header: &Header) -> Result<Option<S3Place>, Failure> {
 
 /// The folder of the state for an account; a rehearsal's state never lies where a real one does. Beside a state in S3 it holds what
 /// could not be stored there yet.
-pub(crate) fn of(settings: &Settings, header: &Header, account: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn of(settings: &Settings, header: &Header, account: &str) -> PathBuf {
     let default = settings.dot_folder().join(&header.name);
     if settings.local {
-        return Ok(default.join("local"));
+        return default.join("local");
     }
     match header.state.as_deref() {
-        Some(place) if !place.contains("://") => Ok(settings.folder().join(place)),
-        _ => Ok(default.join(format!("{account}-{}", header.region))),
+        Some(place) if !place.contains("://") => settings.folder().join(place),
+        _ => default.join(format!("{account}-{}", header.region)),
     }
 }
 
 /// The folder without asking AWS for the account, if it is clear which one it is.
-pub(crate) fn known(settings: &Settings, header: &Header) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn known(settings: &Settings, header: &Header) -> Option<PathBuf> {
     if settings.local || header.state.is_some() || header.account.is_some() {
-        return of(settings, header, header.account.as_deref().unwrap_or_default()).map(Some);
+        return of(settings, header, header.account.as_deref().unwrap_or_default()).into();
     }
     let suffix = format!("-{}", header.region);
     let mut found = Vec::new();
@@ -54,5 +54,5 @@ pub(crate) fn known(settings: &Settings, header: &Header) -> Result<Option<PathB
             found.push(entry.path());
         }
     }
-    Ok(if found.len() == 1 { found.pop() } else { None })
+    if found.len() == 1 { found.pop() } else { None }
 }

@@ -62,7 +62,7 @@ impl Target {
             return Err(Failure::new(Exit::Invalid, message)
                 .help("use credentials of that account, or correct `account` in [pipeline]"));
         }
-        let folder = state_folder::of(settings, header, &pin.account)?;
+        let folder = state_folder::of(settings, header, &pin.account);
         let shared = match state_folder::shared(header)? {
             Some(place) => {
                 let (clock, ids) = (Arc::clone(&clock), Arc::new(entropy()?));
@@ -123,7 +123,7 @@ pub(crate) async fn recorded(
         let state = store.load().await.and_then(msk_pipeline_core::state::Loaded::fold);
         return Ok((state.map_err(|e| Failure::store(&e))?, store.location()));
     }
-    let folder = match state_folder::known(settings, header)? {
+    let folder = match state_folder::known(settings, header) {
         Some(folder) => folder,
         None => {
             let session = Session::connect(&header.region).await;
@@ -131,7 +131,7 @@ pub(crate) async fn recorded(
                 Failure::call("AWS does not tell whose account this is", &error)
                     .help("write `account` in [pipeline] to look at state without AWS")
             })?;
-            state_folder::of(settings, header, &pin.account)?
+            state_folder::of(settings, header, &pin.account)
         }
     };
     let store = FileStore::new(folder);

@@ -38,7 +38,7 @@ pub(super) async fn run(
             printer.data(serde_json::to_string_pretty(&state).unwrap_or_default());
             Ok(Exit::Done)
         }
-        StateCommand::Push { file } => {
+        StateCommand::Push { state: file } => {
             let name = file.display();
             let bytes = std::fs::read(file)
                 .map_err(|e| Failure::new(Exit::Invalid, format!("{name} can't be read: {e}")))?;
@@ -181,7 +181,7 @@ async fn show_lock(
             Err(error) => return Err(Failure::store(&error)),
         },
     };
-    let renewed = |age: &std::time::Duration| target.shared.is_some().then(|| age.as_secs());
+    let renewed = |age: &std::time::Duration| target.shared.is_some().then_some(age.as_secs());
     if printer.json {
         let lock = held.as_ref().map(|(holder, age, expired)| {
             json!({
