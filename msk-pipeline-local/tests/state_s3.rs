@@ -263,6 +263,33 @@ async fn a_holder_that_was_succeeded_can_store_nothing() {
     new.renew().await.expect("the old holder's release gave nothing away");
 }
 
+/// An old holder's snapshot that arrives late is true, and older than what there is by then.
+#[tokio::test(start_paused = true)]
+async fn a_late_snapshot_replaces_no_newer_one() {
+    let bench = Bench::new().await;
+    let all = history(6);
+    let mut old = bench.lease(1).await;
+    old.append(0, &all[..2]).await.unwrap();
+    bench.pass(Duration::from_secs(92)).await;
+    let mut new = bench.store(2).lease(holder("process 2")).await.unwrap();
+    new.load().await.unwrap();
+    new.append(2, &all[2..4]).await.unwrap();
+    new.compact(&folded(&all[..4])).await.unwrap();
+    lost_to(old.compact(&folded(&all[..2])).await, "process 2");
+    // One that comes before the successor's own is replaced by that.
+    bench.pass(Duration::from_secs(92)).await;
+    let mut third = bench.store(3).lease(holder("process 3")).await.unwrap();
+    third.load().await.unwrap();
+    new.compact(&folded(&all[..4])).await.unwrap();
+    third.append(4, &all[4..]).await.unwrap();
+    third.compact(&folded(&all)).await.unwrap();
+    let s3 = bench.session().s3;
+    let get = s3.get_object().bucket("acme-state").key(format!("{BASE}/state.json"));
+    let body = get.send().await.unwrap().body.collect().await.unwrap().to_vec();
+    let snapshot: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(snapshot["state"]["head"], 6);
+}
+
 /// Also when the old holder wrote the number that the successor was about to take.
 #[tokio::test(start_paused = true)]
 async fn a_late_segment_is_read_by_the_successor() {
