@@ -246,7 +246,7 @@ pub(crate) enum StateCommand {
 pub(crate) enum LockCommand {
     /// Show who holds it, and since when
     Show,
-    /// Take it away from a run that is dead: a run that lives stops before its next call
+    /// Take it away: a run that lives stops at its next write; another can begin ninety seconds later
     Release,
 }
 

@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use common::{Cloud, pin};
 use msk_pipeline_aws::Session;
+use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
 use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::state::lease::EXPIRY;
-use msk_pipeline_core::state::{Lease, Stamped, StateStore, StoreError};
+use msk_pipeline_core::state::{Entry, Lease, Outcome, Stamped, StateStore, StoreError};
 use msk_pipeline_core::testkit::stores::{folded, history, holder, keeps_its_promises};
-use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp, kind};
 use msk_pipeline_emulator::fault::{Effect, Rule, When};
+use msk_pipeline_emulator::protocol::time;
 use msk_pipeline_emulator::shell::{Call, Moment, Next};
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
+use serde_json::json;
 
 const BASE: &str = "orders-cdc/orders-cdc/111111111111-us-east-1";
 
@@ -226,6 +229,38 @@ async fn a_lease_lasts_ninety_seconds_from_its_last_renewal() {
     lost_to(first.renew().await, "process 2");
 }
 
+/// Answers as S3 does, but for the time, which is the machine's: as a store that judged by its own clock would see it.
+struct LocalDate {
+    inner: Embedded,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait::async_trait]
+impl Handler for LocalDate {
+    async fn handle(&self, request: PlainRequest) -> Option<PlainResponse> {
+        let mut answer = self.inner.handle(request).await?;
+        for (name, value) in &mut answer.headers {
+            if name == "date" {
+                *value = time::http(self.clock.wall().0);
+            }
+        }
+        Some(answer)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_judged_by_its_own_clock_would_be_noticed() {
+    let bench = Bench::new().await;
+    let _held = bench.lease(1).await;
+    let clock: Arc<dyn Clock> = Arc::new(Skewed(bench.clock.clone(), 91_000));
+    let inner = Embedded::new(bench.cloud.world.clone(), bench.clock.clone());
+    let broken = LocalDate { inner, clock: clock.clone() };
+    let session = Session::embedded(Arc::new(broken), "us-east-1");
+    let ids = Arc::new(Entropy::seeded(2));
+    let store = S3Store::new(&session, clock, ids, &place(), "orders-cdc", &pin());
+    store.lease(holder("process 2")).await.expect("it takes a lease that was renewed just now");
+}
+
 /// The clock of a machine, however wrong, neither ends another's lease nor lets it last.
 #[tokio::test(start_paused = true)]
 async fn expiry_is_judged_by_the_clock_of_s3() {
@@ -319,13 +354,69 @@ async fn a_lease_can_be_taken_away_by_hand() {
     let store = bench.store(2);
     let (who, _, expired) = store.holder().await.unwrap().unwrap();
     assert_eq!((who.who.as_str(), expired), ("process 1", false));
+    bench.pass(Duration::from_secs(29)).await;
     let freed = store.break_lease(holder("ann")).await.unwrap().unwrap();
     assert_eq!(freed.who, "process 1");
-    assert_eq!(store.holder().await.unwrap(), None);
-    assert_eq!(store.break_lease(holder("ann")).await.unwrap(), None);
     lost_to(held.renew().await, "ann");
     lost_to(held.append(0, &history(1)).await, "ann");
-    store.lease(holder("bob")).await.unwrap();
+    // It may have sent a call the moment before: that one is over when the next run looks.
+    match store.lease(holder("bob")).await.err() {
+        Some(StoreError::Leased { holder, left, .. }) => {
+            assert_eq!(holder.who, "ann");
+            assert!(left >= EXPIRY, "{left:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    bench.pass(Duration::from_secs(92)).await;
+    // Of one that has expired nothing is to come.
+    assert_eq!(store.break_lease(holder("carl")).await.unwrap().unwrap().who, "ann");
+    assert_eq!(store.holder().await.unwrap(), None);
+    assert_eq!(store.break_lease(holder("carl")).await.unwrap(), None);
+    let bob = store.lease(holder("bob")).await.unwrap();
+    assert_eq!(bob.taken_from(), None);
+}
+
+/// A run that was interrupted while a request was under way does not hand over before that can be seen.
+#[tokio::test(start_paused = true)]
+async fn a_lease_with_a_request_under_way_is_left_to_expire() {
+    let begin = || Entry::Begin {
+        address: "a".into(),
+        generation: 1,
+        kind: "toy".into(),
+        version: 1,
+        stage: "s".into(),
+        name: "a".into(),
+        props: json!({}),
+        deps: Vec::new(),
+        op: "toy:Create".into(),
+        effect: kind::Effect::Create,
+        call: json!({}),
+        guard: kind::Guard::default(),
+    };
+    let end = |outcome| Entry::End { address: "a".into(), generation: 1, outcome };
+    let failed = |class| end(Outcome::Failed(kind::CallError::new(class, "toy:Create", "no")));
+    for (answer, free) in [
+        (None, false),
+        (Some(failed(kind::Class::Unknown)), false),
+        (Some(failed(kind::Class::Denied)), true),
+        (Some(end(Outcome::Accepted(kind::Sent::default()))), true),
+    ] {
+        let bench = Bench::new().await;
+        let mut lease = bench.lease(1).await;
+        lease.append(0, &history(2)).await.unwrap();
+        let entries = std::iter::once(begin()).chain(answer.clone());
+        for (seq, entry) in (3..).zip(entries) {
+            lease.append(seq - 1, &[Stamped { seq, at: Timestamp(9), entry }]).await.unwrap();
+        }
+        lease.release().await.unwrap();
+        let next = bench.store(2).lease(holder("process 2")).await;
+        assert_eq!(next.is_ok(), free, "{answer:?}");
+        bench.pass(Duration::from_secs(92)).await;
+        if let Err(error) = next {
+            assert!(matches!(error, StoreError::Leased { .. }), "{error}");
+            bench.store(2).lease(holder("process 2")).await.expect("it has expired");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

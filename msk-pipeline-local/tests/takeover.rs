@@ -22,8 +22,7 @@ use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::run::{RunError, RunEvent, RunSummary};
 use msk_pipeline_core::state::{Holder, Lease, Loaded, Stamped, State, StateStore, StoreError};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
-use msk_pipeline_emulator::shell::InProcess;
-use msk_pipeline_emulator::world::{Delivery, is_read};
+use msk_pipeline_emulator::world::is_read;
 use msk_pipeline_emulator::{Request, Settings, World, protocol};
 use msk_pipeline_local::Embedded;
 use serde_json::Value;
@@ -77,23 +76,21 @@ impl Gate {
 }
 
 struct Gated {
-    world: Arc<InProcess>,
-    clock: Arc<dyn Clock>,
+    inner: Embedded,
     gate: Arc<Gate>,
 }
 
 #[async_trait]
 impl Handler for Gated {
     async fn handle(&self, request: PlainRequest) -> Option<PlainResponse> {
-        let request = Request {
-            method: request.method,
-            path: request.path,
-            query: request.query,
-            headers: request.headers,
-            body: request.body.into(),
+        let whole = Request {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            headers: request.headers.clone(),
+            body: request.body.clone().into(),
         };
-        let target = protocol::target(&request).ok();
-        let operation = target.map_or_else(String::new, |t| t.operation);
+        let operation = protocol::target(&whole).map_or_else(|_| String::new(), |t| t.operation);
         let about_state = request.path.starts_with(&format!("/{BUCKET}/"));
         let changes = !is_read(&operation) && !about_state;
         if !changes {
@@ -101,21 +98,9 @@ impl Handler for Gated {
         } else if self.gate.resumed.load(Ordering::Relaxed) {
             self.gate.late.lock().unwrap().push(operation);
         }
-        // The world's time is its own.
-        let response = self.world.call(self.clock.wall().0, &request);
+        let answer = self.inner.handle(request).await;
         self.gate.pass().await;
-        if response.delay > 0 {
-            self.clock.sleep(Duration::from_millis(response.delay)).await;
-        }
-        match response.delivery {
-            Delivery::Normal => Some(PlainResponse {
-                status: response.status,
-                headers: response.headers,
-                body: response.body.to_vec(),
-            }),
-            Delivery::Dropped => None,
-            Delivery::Held => std::future::pending().await,
-        }
+        answer
     }
 }
 
@@ -219,11 +204,9 @@ fn stopped_at(fatal: usize, stop: Stop, blind: bool) -> Result<Outcome, usize> {
             inner: RealClock::starting_at(cloud.wall),
             gate: Arc::clone(&gate),
         });
-        let gated = Gated {
-            world: cloud.world.clone(),
-            clock: Arc::new(RealClock::starting_at(cloud.wall)),
-            gate: Arc::clone(&gate),
-        };
+        // The world's time is its own.
+        let inner = Embedded::new(cloud.world.clone(), time.clone());
+        let gated = Gated { inner, gate: Arc::clone(&gate) };
         let session = Session::embedded(Arc::new(gated), "us-east-1");
         let kept = store(&session, &clock, 1);
         let kept: Arc<dyn StateStore> = if blind { Arc::new(Blind(kept)) } else { Arc::new(kept) };

@@ -1,13 +1,16 @@
 //! The right to write state in S3: taking it, keeping it, noticing that it is gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_core::Address;
 use msk_pipeline_core::clock::Reading;
+use msk_pipeline_core::kind::Class;
 use msk_pipeline_core::state::lease::EXPIRY;
 use msk_pipeline_core::state::{
-    Disk as _, Holder, Lease, Loaded, RealDisk, Stamped, State, StoreError,
+    Disk as _, Entry, Holder, Lease, Loaded, Outcome, RealDisk, Stamped, State, StoreError,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +36,8 @@ pub(super) struct S3Lease {
     /// The snapshot's segment and `ETag`, as read or written last.
     snapshot: Option<(u64, String)>,
     lineage: String,
+    /// Calls that were begun under this lease and of which no answer has come: their requests may still be on their way.
+    open: BTreeSet<(Address, u64)>,
 }
 
 /// Where the journal ends.
@@ -114,6 +119,27 @@ impl S3Lease {
             end: None,
             snapshot: None,
             lineage: String::new(),
+            open: BTreeSet::new(),
+        }
+    }
+
+    /// Notes which calls have no answer after these entries.
+    fn follow(&mut self, entries: &[Stamped]) {
+        for stamped in entries {
+            match &stamped.entry {
+                Entry::Begin { address, generation, .. } => {
+                    self.open.insert((address.clone(), *generation));
+                }
+                Entry::End { outcome: Outcome::Failed(error), .. }
+                    if error.class == Class::Unknown => {}
+                Entry::End { address, generation, .. }
+                | Entry::Ready { address, generation, .. }
+                | Entry::Settled { address, generation, .. }
+                | Entry::Gone { address, generation } => {
+                    self.open.remove(&(address.clone(), *generation));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -250,7 +276,7 @@ impl Lease for S3Lease {
         self.snapshot = journal.snapshot;
         let mut loaded = journal.loaded;
         let opened = loaded.entries.first().and_then(|e| match &e.entry {
-            msk_pipeline_core::state::Entry::Opened { lineage, .. } => Some(lineage.clone()),
+            Entry::Opened { lineage, .. } => Some(lineage.clone()),
             _ => None,
         });
         self.lineage = opened.unwrap_or_else(|| loaded.snapshot.lineage.clone());
@@ -274,6 +300,7 @@ impl Lease for S3Lease {
         let segment = self.segment(end.segment + 1, entries);
         // Unknown until it returns.
         self.end = None;
+        self.follow(entries);
         match self.write(&segment).await? {
             Written::Stored => {
                 let head = entries.last().map_or(end.head, |e| e.seq);
@@ -327,8 +354,12 @@ impl Lease for S3Lease {
         Err(StoreError::Remote { action: "writing", place, why, help: String::new() })
     }
 
-    /// A lease that can't be given back expires by itself, so that this does not fail.
+    /// A lease that can't be given back expires by itself, so that this does not fail. One under which a request may still be on
+    /// its way is left to expire: a successor is not to look before that is over.
     async fn release(&mut self) -> Result<(), StoreError> {
+        if !self.open.is_empty() {
+            return Ok(());
+        }
         let _ = self.rewrite(self.note.given_back()).await;
         Ok(())
     }

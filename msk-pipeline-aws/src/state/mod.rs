@@ -123,16 +123,20 @@ impl S3Store {
         }))
     }
 
-    /// Takes the lease away from whoever holds it, for `by`; the next run need not wait. That run's calls stop: its next write
-    /// answers [`StoreError::Lost`]. A call that it has just sent may still be under way.
+    /// Takes the lease away from whoever holds it, and says who that was; `None` if nobody did. That run's calls stop: its next
+    /// renewal or write answers [`StoreError::Lost`]. It may have confirmed its lease just before, and send one more call. So the
+    /// lease becomes `by`'s, who does not renew it: the next run can take it after
+    /// [`EXPIRY`], as if it had been left. One that had expired already is free at once.
     ///
     /// # Errors
     /// S3 can't be written, or the lease changed hands meanwhile ([`StoreError::Locked`]).
     pub async fn break_lease(&self, by: Holder) -> Result<Option<Holder>, StoreError> {
-        let Some((note, etag, _)) = self.inner.note().await?.filter(|(n, _, _)| !n.released) else {
+        let Some((note, etag, age)) = self.inner.note().await?.filter(|(n, _, _)| !n.released)
+        else {
             return Ok(None);
         };
-        let freed = LeaseNote::new(self.inner.ids.id("lease"), by).given_back();
+        let taken = LeaseNote::new(self.inner.ids.id("lease"), by);
+        let freed = if age > EXPIRY { taken.given_back() } else { taken };
         match self.inner.put(LEASE, form::write(&freed), &Expected::ETag(etag)).await? {
             Put::Stored(_) => Ok(Some(note.holder)),
             Put::Unexpected | Put::Contended => match self.inner.note().await? {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use msk_pipeline_aws::state::make_ready;
 use msk_pipeline_core::Address;
+use msk_pipeline_core::state::lease::EXPIRY;
 use msk_pipeline_core::state::{EditError, Holder, State, StoreError};
 use serde_json::json;
 
@@ -233,7 +234,8 @@ async fn release_lock(
         Some(holder) => {
             let (who, why) = (tame(&holder.who), tame(&holder.why));
             printer.say(format!(
-                "Taken from {who} ({why}). If that run lives, it stops before its next call; one that it has just sent may go on for a minute."
+                "Taken from {who} ({why}). If that run lives, it stops at its next write; the next run begins once its last request is certainly over, in {} s.",
+                EXPIRY.as_secs()
             ));
         }
     }
