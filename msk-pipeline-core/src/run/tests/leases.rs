@@ -274,10 +274,11 @@ async fn a_plan_made_while_the_lease_was_lost_is_not_told() {
     let leased = Leased::new(|_| Duration::ZERO);
     *leased.dials.lost.lock().unwrap() = Some(0);
     // What is there is the successor's by now, and would pass for foreign.
-    let mut script = leased.bench.script.lock().unwrap();
-    script.exists.insert("a".into(), serde_json::json!({ "name": "a" }));
-    script.foreign.insert("a".into());
-    drop(script);
+    {
+        let mut script = leased.bench.script.lock().unwrap();
+        script.exists.insert("a".into(), serde_json::json!({ "name": "a" }));
+        script.foreign.insert("a".into());
+    }
     let late = Leased {
         engine: Engine { clock: Arc::new(Late(leased.engine.clock.clone())), ..leased.engine },
         ..leased
@@ -328,7 +329,9 @@ async fn while_the_store_cannot_be_written_answers_are_awaited_and_kept_and_noth
     assert_eq!(kept, [(1, "a"), (2, "b")]);
     // They follow what is stored.
     let mut state = leased.engine.state().await.unwrap();
-    stashed.iter().for_each(|entry| state.after(entry).unwrap());
+    for entry in &stashed {
+        state.after(entry).unwrap();
+    }
 }
 
 fn silent(renewal: &str, left: u64) -> StoreError {
