@@ -1,7 +1,7 @@
 //! The AWS kinds and components of msk-pipeline.
 //!
 //! `kinds` has one file for each family of cloud objects and the list of them all; `components` has one file for each section that a
-//! user writes. [`Session`] reaches AWS, or an embedded one.
+//! user writes. [`Session`] reaches AWS, or an embedded one. [`state`] keeps state in S3.
 
 mod error;
 mod tags;
@@ -10,6 +10,7 @@ pub mod components;
 pub mod kinds;
 pub mod plugins;
 pub mod session;
+pub mod state;
 
 pub use session::Session;
 

@@ -22,6 +22,7 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use msk_pipeline_core::kind::CallError;
 use msk_pipeline_core::state::Pin;
+use msk_pipeline_core::state::lease::LONGEST_REQUEST;
 
 use crate::error::classify;
 
@@ -98,7 +99,8 @@ impl Session {
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(Duration::from_secs(5))
-                    .operation_attempt_timeout(Duration::from_mins(1))
+                    // A successor counts on it that no request takes longer.
+                    .operation_attempt_timeout(LONGEST_REQUEST)
                     .build(),
             )
             .load()

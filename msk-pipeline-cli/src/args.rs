@@ -87,7 +87,7 @@ pub(crate) enum Command {
         /// A resource's address, or one output of it (`kafka.main.cluster.cluster_arn`)
         name: Option<String>,
     },
-    /// Look at the recorded state, without AWS
+    /// The recorded state: look at it, edit it, prepare its place in S3, see who holds it
     State {
         #[command(subcommand)]
         command: StateCommand,
@@ -213,6 +213,41 @@ pub(crate) enum StateCommand {
         /// Its address
         address: String,
     },
+    /// Make the S3 bucket that the file names, or make it fit: versioned, encrypted, private
+    Init,
+    /// Who holds the state
+    Lock {
+        #[command(subcommand)]
+        command: LockCommand,
+    },
+    /// Print the whole state as JSON
+    Pull,
+    /// Replace the state by one that `pull` printed; an older one and one of another pipeline are refused
+    Push {
+        /// The file with it
+        #[arg(value_name = "STATE")]
+        state: PathBuf,
+    },
+    /// Give what is recorded of a resource another address, after it was renamed in the file
+    Mv {
+        /// The address as it is recorded
+        from: String,
+        /// The address as it is in the file
+        to: String,
+    },
+    /// Forget a resource: it stays in AWS and is nobody's
+    Rm {
+        /// Its address
+        address: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LockCommand {
+    /// Show who holds it, and since when
+    Show,
+    /// Take it away: a run that lives stops at its next write; another can begin ninety seconds later
+    Release,
 }
 
 #[derive(Debug, Subcommand)]

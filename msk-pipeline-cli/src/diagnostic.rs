@@ -136,10 +136,15 @@ impl Failure {
     pub(crate) fn store(error: &StoreError) -> Self {
         let message = error.to_string();
         match error {
-            StoreError::Locked(_) => Failure::new(Exit::Locked, message)
+            StoreError::Locked(_) | StoreError::Leased { .. } => Failure::new(Exit::Locked, message)
                 .help("wait for that run to end, or give --lock-timeout 10m to wait here"),
             StoreError::Fenced { .. } => Failure::new(Exit::Locked, message)
                 .help("see what the other run does with `status`"),
+            StoreError::Lost { .. } => Failure::new(Exit::Locked, message)
+                .help("no call was made since; see what the other run does with `status`"),
+            StoreError::Remote { help, .. } => {
+                Failure::new(Exit::Failed, message).help(help.clone())
+            }
             StoreError::Newer { .. } => {
                 Failure::new(Exit::Invalid, message).help("update msk-pipeline")
             }

@@ -1,8 +1,9 @@
 //! Where state lives (design decision D16): `.msk-pipeline/<pipeline>/<local or account-region>/` beside the file, unless the file
-//! says otherwise.
+//! names another folder or a place in S3.
 
 use std::path::PathBuf;
 
+use msk_pipeline_aws::state::S3Place;
 use msk_pipeline_core::dsl::Header;
 
 use crate::diagnostic::Failure;
@@ -14,27 +15,34 @@ pub(crate) fn world(settings: &Settings, account: &str, region: &str) -> PathBuf
     settings.dot_folder().join("world").join(format!("aws-{account}-{region}"))
 }
 
-/// The folder of the state for an account; a rehearsal's state never lies where a real one does.
-pub(crate) fn of(settings: &Settings, header: &Header, account: &str) -> Result<PathBuf, Failure> {
+/// The place in S3 that the file names, if it names one. With the embedded AWS it is a place in that.
+pub(crate) fn shared(header: &Header) -> Result<Option<S3Place>, Failure> {
+    let Some(place) = header.state.as_deref().filter(|place| place.contains("://")) else {
+        return Ok(None);
+    };
+    place.parse().map(Some).map_err(|error| {
+        Failure::new(Exit::Invalid, format!("state in [pipeline]: {error}"))
+            .help("name a folder, relative to the file, or s3://bucket/prefix")
+    })
+}
+
+/// The folder of the state for an account; a rehearsal's state never lies where a real one does. Beside a state in S3 it holds what
+/// could not be stored there yet.
+pub(crate) fn of(settings: &Settings, header: &Header, account: &str) -> PathBuf {
     let default = settings.dot_folder().join(&header.name);
     if settings.local {
-        return Ok(default.join("local"));
+        return default.join("local");
     }
     match header.state.as_deref() {
-        None => Ok(default.join(format!("{account}-{}", header.region))),
-        Some(place) if place.contains("://") => {
-            let message = format!("state = \"{place}\": this version keeps state in a folder");
-            Err(Failure::new(Exit::Invalid, message)
-                .help("name a folder, relative to the file, on a disk that outlives the run"))
-        }
-        Some(folder) => Ok(settings.folder().join(folder)),
+        Some(place) if !place.contains("://") => settings.folder().join(place),
+        _ => default.join(format!("{account}-{}", header.region)),
     }
 }
 
 /// The folder without asking AWS for the account, if it is clear which one it is.
-pub(crate) fn known(settings: &Settings, header: &Header) -> Result<Option<PathBuf>, Failure> {
+pub(crate) fn known(settings: &Settings, header: &Header) -> Option<PathBuf> {
     if settings.local || header.state.is_some() || header.account.is_some() {
-        return of(settings, header, header.account.as_deref().unwrap_or_default()).map(Some);
+        return of(settings, header, header.account.as_deref().unwrap_or_default()).into();
     }
     let suffix = format!("-{}", header.region);
     let mut found = Vec::new();
@@ -46,5 +54,5 @@ pub(crate) fn known(settings: &Settings, header: &Header) -> Result<Option<PathB
             found.push(entry.path());
         }
     }
-    Ok(if found.len() == 1 { found.pop() } else { None })
+    if found.len() == 1 { found.pop() } else { None }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use msk_pipeline_aws::Session;
+use msk_pipeline_aws::state::S3Store;
 use msk_pipeline_core::dsl::Header;
 use msk_pipeline_core::run::{Engine, EventSink};
 use msk_pipeline_core::state::{FileStore, Pin, State, StateStore};
@@ -21,6 +22,8 @@ pub(crate) struct Target {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pin: Pin,
     pub(crate) store: Arc<dyn StateStore>,
+    /// The same, if it is one in S3.
+    pub(crate) shared: Option<S3Store>,
     /// World time in one unit of real time.
     pub(crate) scale: f64,
 }
@@ -69,8 +72,20 @@ impl Target {
             return Err(Failure::new(Exit::Invalid, message)
                 .help("use credentials of that account, or correct `account` in [pipeline]"));
         }
-        let folder = state_folder::of(settings, header, &pin.account)?;
-        Ok(Self { session, clock, pin, store: Arc::new(FileStore::new(folder)), scale })
+        let folder = state_folder::of(settings, header, &pin.account);
+        let shared = match state_folder::shared(header)? {
+            Some(place) => {
+                let (clock, ids) = (Arc::clone(&clock), Arc::new(entropy()?));
+                let store = S3Store::new(&session, clock, ids, &place, &header.name, &pin);
+                Some(store.with_outbox(folder.join("outbox")))
+            }
+            None => None,
+        };
+        let store: Arc<dyn StateStore> = match &shared {
+            Some(store) => Arc::new(store.clone()),
+            None => Arc::new(FileStore::new(folder)),
+        };
+        Ok(Self { session, clock, pin, store, shared, scale })
     }
 
     /// The engine for a pipeline here.
@@ -81,30 +96,44 @@ impl Target {
         registry: msk_pipeline_core::kind::Registry,
         events: Arc<dyn EventSink>,
     ) -> Result<Engine, Failure> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| {
-            Failure::new(Exit::Failed, format!("the system gives no random bytes: {error}"))
-        })?;
         Ok(Engine {
             registry,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
-            entropy: Arc::new(Entropy::from_bytes(seed)),
+            entropy: Arc::new(entropy()?),
             events,
             pipeline: header.name.clone(),
             pin: self.pin.clone(),
-            who: format!("{}, process {}", settings.user, std::process::id()),
+            who: who(settings),
         })
     }
 }
 
-/// The recorded state and where it is, without AWS where the account is clear.
+/// Who runs this, for locks.
+pub(crate) fn who(settings: &Settings) -> String {
+    format!("{}, process {}", settings.user, std::process::id())
+}
+
+fn entropy() -> Result<Entropy, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the system gives no random bytes: {error}"))
+    })?;
+    Ok(Entropy::from_bytes(seed))
+}
+
+/// The recorded state and where it is; of a state in a folder without AWS, where the account is clear.
 pub(crate) async fn recorded(
     settings: &Settings,
     declaration: &Declaration,
 ) -> Result<(State, String), Failure> {
     let header = declaration.pipeline.header();
-    let folder = match state_folder::known(settings, header)? {
+    if state_folder::shared(header)?.is_some() {
+        let store = Target::open(settings, header, true).await?.store;
+        let state = store.load().await.and_then(msk_pipeline_core::state::Loaded::fold);
+        return Ok((state.map_err(|e| Failure::store(&e))?, store.location()));
+    }
+    let folder = match state_folder::known(settings, header) {
         Some(folder) => folder,
         None => {
             let session = Session::connect(&header.region).await;
@@ -112,7 +141,7 @@ pub(crate) async fn recorded(
                 Failure::call("AWS does not tell whose account this is", &error)
                     .help("write `account` in [pipeline] to look at state without AWS")
             })?;
-            state_folder::of(settings, header, &pin.account)?
+            state_folder::of(settings, header, &pin.account)
         }
     };
     let store = FileStore::new(folder);

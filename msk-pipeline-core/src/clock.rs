@@ -50,6 +50,27 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// What a clock showed at one moment: the time of day, which can be set, and a count that only grows, which may stand still while the
+/// machine sleeps. Each catches what the other misses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The time of day.
+    pub wall: Timestamp,
+    /// Time since some fixed moment of this process.
+    pub steady: Duration,
+}
+
+impl Reading {
+    /// The longest time that can have passed since `earlier`: the greater of the two differences, and no bound at all
+    /// ([`Duration::MAX`]) if the time of day was set back meanwhile.
+    pub fn since(self, earlier: Reading) -> Duration {
+        if self.wall < earlier.wall {
+            return Duration::MAX;
+        }
+        self.wall.since(earlier.wall).max(self.steady.saturating_sub(earlier.steady))
+    }
+}
+
 /// The source of time of a run.
 ///
 /// # Cancel safety
@@ -58,6 +79,12 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Wall-clock time, as recorded in the journal.
     fn wall(&self) -> Timestamp;
+
+    /// Both readings, to tell how long ago something was at most. A clock that has one tells it twice.
+    fn reading(&self) -> Reading {
+        let wall = self.wall();
+        Reading { wall, steady: Duration::from_millis(wall.0) }
+    }
 
     /// Lets `duration` pass in the time that this clock tells.
     async fn sleep(&self, duration: Duration);
@@ -70,18 +97,24 @@ pub trait Clock: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone)]
 pub struct RealClock {
     origin: (Timestamp, tokio::time::Instant),
+    /// Whether the wall time began as the system's, so that it can be compared with what that is now.
+    system: bool,
+}
+
+fn system_time() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl RealClock {
     /// A clock whose wall time is the system's.
     pub fn system() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::starting_at(Timestamp(u64::try_from(now.as_millis()).unwrap_or(u64::MAX)))
+        Self { system: true, ..Self::starting_at(system_time()) }
     }
 
     /// A clock whose wall time is `wall` now. Needs a tokio runtime only under paused time.
     pub fn starting_at(wall: Timestamp) -> Self {
-        Self { origin: (wall, tokio::time::Instant::now()) }
+        Self { origin: (wall, tokio::time::Instant::now()), system: false }
     }
 }
 
@@ -89,6 +122,13 @@ impl RealClock {
 impl Clock for RealClock {
     fn wall(&self) -> Timestamp {
         self.origin.0 + self.origin.1.elapsed()
+    }
+
+    fn reading(&self) -> Reading {
+        let steady = self.origin.1.elapsed();
+        // A machine that slept, and a clock that was set, show only in the system's time.
+        let wall = if self.system { system_time() } else { self.origin.0 + steady };
+        Reading { wall, steady }
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -143,6 +183,24 @@ mod tests {
             (1_798_761_599_999, "2026-12-31T23:59:59Z"),
         ] {
             assert_eq!(Timestamp(millis).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_reading_bounds_what_passed_whichever_clock_misses_it() {
+        let at =
+            |wall, steady| Reading { wall: Timestamp(wall), steady: Duration::from_millis(steady) };
+        let earlier = at(1000, 50);
+        for (later, passed) in [
+            (at(1000, 50), Duration::ZERO),
+            (at(1010, 60), Duration::from_millis(10)),
+            // The machine slept, and the count stood still.
+            (at(91_000, 51), Duration::from_secs(90)),
+            // Somebody set the clock back, by a little and by more than what passed.
+            (at(1005, 40_050), Duration::from_secs(40)),
+            (at(999, 51), Duration::MAX),
+        ] {
+            assert_eq!(later.since(earlier), passed, "{later:?}");
         }
     }
 

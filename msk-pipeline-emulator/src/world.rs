@@ -216,6 +216,14 @@ impl World {
     /// The response and the next state depend on this state, `now` and the request alone. Reads change nothing. When
     /// [`Response::changed`] is set the state differs from before, and `revision` is higher by one.
     pub fn handle(&mut self, now: Millis, request: &Request) -> Response {
+        let mut response = self.answer(now, request);
+        // An origin server tells when it answered (RFC 9110 §6.6.1; page 'Common Response Headers', S3 API reference). Leases are
+        // judged by it, so it is the world's time and not that of whatever serves the world.
+        response.headers.push(("date".into(), protocol::time::http(now + response.delay)));
+        response
+    }
+
+    fn answer(&mut self, now: Millis, request: &Request) -> Response {
         let request_id = protocol::request_id(now, request);
         let head = request.method == "HEAD";
         let target = match protocol::target(request) {

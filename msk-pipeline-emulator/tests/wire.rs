@@ -71,6 +71,21 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
 }
 
+#[test]
+fn every_answer_tells_the_time_of_the_world() {
+    let mut world = World::new(Settings { region: "us-east-1".into(), ..Settings::default() });
+    let requests = [
+        signed("s3", "GET", "/", &[], ""),
+        signed("s3", "GET", "/no-such-bucket/key", &[], ""),
+        signed("nosuchservice", "GET", "/", &[], ""),
+        form("sts", "Action=GetCallerIdentity&Version=2011-06-15"),
+    ];
+    for (n, request) in requests.iter().enumerate() {
+        let response = world.handle(NOW + 61_999, request);
+        assert_eq!(header(&response, "date"), Some("Thu, 01 Jan 2026 00:01:01 GMT"), "{n}");
+    }
+}
+
 const XML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 mod ec2 {

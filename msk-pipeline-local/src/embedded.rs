@@ -21,7 +21,12 @@ pub struct Embedded {
 impl Embedded {
     /// Clients that reach `world`, at the time that `clock` tells.
     pub fn session(world: Arc<dyn Handle>, clock: Arc<dyn Clock>, region: &str) -> Session {
-        Session::embedded(Arc::new(Self { world, clock, durable: false }), region)
+        Session::embedded(Arc::new(Self::new(world, clock)), region)
+    }
+
+    /// The far end alone, to be wrapped.
+    pub fn new(world: Arc<dyn Handle>, clock: Arc<dyn Clock>) -> Self {
+        Self { world, clock, durable: false }
     }
 
     /// As [`session`](Self::session), for a world that waits for its disk: calls run where they hold nobody up.

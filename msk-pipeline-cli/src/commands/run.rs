@@ -126,7 +126,7 @@ pub(super) fn check_store(settings: &Settings, declared: Option<&str>) -> Result
     if settings.ci && !settings.local && declared.is_none() {
         let message = "CI is set, and the state would lie in a folder of this machine";
         return Err(Failure::new(Exit::Invalid, message).help(
-            "if this disk outlives the job, say so in [pipeline]: state = \".msk-pipeline/state\"",
+            "share it, in [pipeline]: state = \"s3://bucket/prefix\"; or, if this disk outlives the job, say so: state = \".msk-pipeline/state\"",
         ));
     }
     Ok(())

@@ -258,6 +258,21 @@ impl EventSink for Human {
     fn emit(&self, event: RunEvent) {
         let p = self.printer.err;
         match event {
+            RunEvent::WaitingForLock { holder } => {
+                self.line(&format!(
+                    "The state is locked by {} ({}) since {}; waiting for that run to end or to prove that it lives",
+                    tame(&holder.who),
+                    tame(&holder.why),
+                    holder.since
+                ));
+            }
+            RunEvent::TookOver { from } => {
+                self.line(&p.yellow(format!(
+                    "Took over from {} ({}), whose lease expired",
+                    tame(&from.who),
+                    tame(&from.why)
+                )));
+            }
             RunEvent::Settling { address, op } => {
                 self.line(&format!(
                     "{address}: an earlier run sent {op}; looking for what became of it"

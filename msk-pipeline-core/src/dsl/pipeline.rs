@@ -86,7 +86,7 @@ pub(super) const HEADER: Schema = Schema {
         Key::new("tags", Type::Map(&Type::Text), "Tags on everything that takes tags.").change("in place"),
         Key::new("kms_key", Type::Checked(filled), "A KMS key (id, ARN or alias) for what is encrypted at rest.")
             .change("replaces what can't change its key (data lost)"),
-        Key::new("state", Type::Text, "Where state lives: a folder, relative to the file.")
+        Key::new("state", Type::Text, "Where state lives: a folder, relative to the file, or s3://bucket/prefix.")
             .default("\".msk-pipeline/<name>/<account>-<region>\""),
     ],
 };

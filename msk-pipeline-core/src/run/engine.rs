@@ -20,6 +20,9 @@ use crate::kind::{DataEffect, ErasedProposed, Registry};
 use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
+/// How often a lease that another holds is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
 /// Everything that a run needs beside the pipeline itself. Cheap to make; holds no state of its own.
 pub struct Engine {
     /// The kinds that can occur.
@@ -173,21 +176,42 @@ impl Engine {
         cancel: &Cancel,
     ) -> Result<Box<dyn Lease>, RunError> {
         let began = self.clock.wall();
+        let mut told = None;
+        let mut silent_since = None;
         loop {
             let holder = Holder {
                 who: self.who.clone(),
                 why: verb.as_str().into(),
                 since: self.clock.wall(),
             };
-            match self.store.lease(holder).await {
-                Err(StoreError::Locked(_)) if self.clock.wall().since(began) < timeout => {
-                    tokio::select! {
-                        biased;
-                        () = cancel.cancelled(1) => return Err(RunError::Interrupted),
-                        () = self.clock.sleep(Duration::from_secs(1)) => {}
+            let early = self.clock.wall().since(began) < timeout;
+            // Not cancelled: a lease that was taken and dropped would have to expire.
+            let (holder, pause) = match self.store.lease(holder).await {
+                Ok(lease) => {
+                    if let Some(from) = lease.taken_from() {
+                        self.events.emit(RunEvent::TookOver { from });
                     }
+                    return Ok(lease);
                 }
-                answer => return Ok(answer?),
+                Err(StoreError::Locked(holder)) if early => (holder, Duration::from_secs(1)),
+                Err(StoreError::Leased { holder, renewal, left }) => {
+                    // A holder that renews lives. One that does not is waited for, however short the patience: it ends by itself.
+                    let first = silent_since.get_or_insert_with(|| renewal.clone());
+                    if *first != renewal && !early {
+                        return Err(StoreError::Locked(holder).into());
+                    }
+                    (holder, left.clamp(Duration::from_secs(1), LOOK_AGAIN))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if told.as_ref() != Some(&holder) {
+                self.events.emit(RunEvent::WaitingForLock { holder: holder.clone() });
+                told = Some(holder);
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled(1) => return Err(RunError::Interrupted),
+                () = self.clock.sleep(pause) => {}
             }
         }
     }
@@ -208,7 +232,7 @@ impl Engine {
             self.check_saved(plan, &state, verb)?;
         }
         let clock = self.clock.as_ref();
-        let journal = Journal::new(clock, state);
+        let journal = Journal::new(clock, state, lease.confirmed_at());
         settle(&self.registry, clock, self.events.as_ref(), &journal, lease, cancel)
             .await
             .map_err(|error| match error {
@@ -217,11 +241,14 @@ impl Engine {
                 SettleError::Interrupted => RunError::Interrupted,
             })?;
         let state = journal.with_state(State::clone);
+        let planning = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref());
         let plan = tokio::select! {
             biased;
             () = cancel.cancelled(1) => return Err(RunError::Interrupted),
-            plan = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref()) => plan?,
+            plan = journal.holding(lease, planning) => plan,
         };
+        journal.reconfirm(lease).await?;
+        let plan = plan?;
         let plan = match saved {
             Some(saved) => {
                 let outputs = plan.outputs_by_now(&state);
@@ -268,7 +295,8 @@ impl Engine {
             return Ok(RunSummary::default());
         }
 
-        let (approved, withheld) = self.ask(&plan, &state, approver, cancel).await?;
+        let asking = self.ask(&plan, &state, approver, cancel);
+        let (approved, withheld) = journal.holding(lease, asking).await?;
         let mut entries = Vec::new();
         if state.lineage.is_empty() {
             let (lineage, pipeline) = (plan.lineage.clone(), self.pipeline.clone());
@@ -293,7 +321,13 @@ impl Engine {
             cancel,
             plan: &plan,
         };
-        let summary = executor.execute(lease, &withheld).await?;
+        let summary = match executor.execute(lease, &withheld).await {
+            Ok(summary) => summary,
+            Err(error) => {
+                lease.stash(&journal.unstored()).await;
+                return Err(error.into());
+            }
+        };
         journal.write(lease, [Entry::RunFinished { complete: summary.is_complete() }]).await?;
         lease.compact(&journal.with_state(State::clone)).await?;
         Ok(summary)

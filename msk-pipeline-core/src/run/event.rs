@@ -7,6 +7,7 @@ use super::approval::Answer;
 use crate::address::Address;
 use crate::kind::{CallError, Condition, DataEffect};
 use crate::plan::{Action, Plan, Verb};
+use crate::state::Holder;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,16 @@ pub enum RunEvent {
         verb: Verb,
         /// The pipeline.
         pipeline: String,
+    },
+    /// Another run holds the state, and this one waits for it to end or to prove that it lives. Repeated when the holder changes.
+    WaitingForLock {
+        /// The holder.
+        holder: Holder,
+    },
+    /// The lease of a run that fell silent has expired, and this run has taken it over.
+    TookOver {
+        /// Whose it was.
+        from: Holder,
     },
     /// A call of an earlier run is looked for.
     Settling {

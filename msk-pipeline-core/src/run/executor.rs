@@ -85,6 +85,7 @@ type Ended = (usize, Result<StepOutcome, Halt>, Duration);
 enum Progress {
     Finished(usize, Result<StepOutcome, Halt>, Duration),
     Flush,
+    Renew,
 }
 
 impl Executor<'_> {
@@ -150,7 +151,7 @@ impl Executor<'_> {
                 }
                 TaskPoll::Ready(None) => TaskPoll::Ready(None),
                 // Every step has come to a halt: what they want written goes into one batch.
-                TaskPoll::Pending if self.journal.has_queue() => {
+                TaskPoll::Pending if self.journal.has_work() => {
                     TaskPoll::Ready(Some(Progress::Flush))
                 }
                 TaskPoll::Pending => TaskPoll::Pending,
@@ -167,6 +168,7 @@ impl Executor<'_> {
                     None
                 }
                 progress = progress => progress,
+                () = self.journal.renewal_due() => Some(Progress::Renew),
             };
             match progress {
                 None => break,
@@ -180,6 +182,10 @@ impl Executor<'_> {
                     if let Err(error) = stored {
                         broken.get_or_insert(error);
                     }
+                }
+                // Lost or not, a wait goes on: only what has to be stored needs the lease.
+                Some(Progress::Renew) => {
+                    let _ = self.journal.renew(lease).await;
                 }
                 Some(Progress::Finished(n, result, took)) => match result {
                     Ok(outcome @ StepOutcome::Done { .. }) => {
@@ -515,6 +521,7 @@ impl Walk<'_> {
         if clock.wall().since(asked) > STALE && !cancel.is_cancelled() {
             journal.record(self.begin(&call)).await?;
         }
+        journal.confirm().await?;
         // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
         if cancel.is_cancelled() {
             return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));

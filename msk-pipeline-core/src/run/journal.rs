@@ -1,11 +1,15 @@
-//! The journal of a live run: entries are queued by steps and made durable in batches.
+//! The journal of a live run: entries are queued by steps and made durable in batches, as long as the right to write lasts.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading, Timestamp};
+use crate::state::lease::{CONFIRMED, RENEW_AGAIN, RENEW_EVERY};
 use crate::state::{Entry, Lease, Stamped, State, StoreError};
 
 /// Entries on their way to the store.
@@ -19,14 +23,37 @@ pub(super) struct Journal<'a> {
 
 struct Shared {
     state: State,
-    queue: VecDeque<(Entry, oneshot::Sender<Result<(), StoreError>>)>,
+    queue: VecDeque<(Entry, Done)>,
     /// The first failure. Whether its entries are durable is not known, so nothing may follow them.
     broken: Option<StoreError>,
+    /// The newest entry that is certainly durable.
+    durable: u64,
+    /// Answers to calls that could not be stored.
+    unstored: Vec<(Timestamp, Entry)>,
+    /// When the right to write was last confirmed; `None` if it lasts as long as the process.
+    confirmed: Option<Reading>,
+    /// When a renewal last failed, if the newest did.
+    unconfirmed: Option<Reading>,
+    /// Who waits for a confirmation.
+    asking: Vec<Done>,
 }
 
+type Done = oneshot::Sender<Result<(), StoreError>>;
+
 impl<'a> Journal<'a> {
-    pub(super) fn new(clock: &'a dyn Clock, state: State) -> Self {
-        Self { clock, shared: Mutex::new(Shared { state, queue: VecDeque::new(), broken: None }) }
+    /// A journal after `state`, under a lease that was last confirmed at `confirmed`.
+    pub(super) fn new(clock: &'a dyn Clock, state: State, confirmed: Option<Reading>) -> Self {
+        let shared = Shared {
+            durable: state.head,
+            state,
+            queue: VecDeque::new(),
+            broken: None,
+            unstored: Vec::new(),
+            confirmed,
+            unconfirmed: None,
+            asking: Vec::new(),
+        };
+        Self { clock, shared: Mutex::new(shared) }
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -37,17 +64,110 @@ impl<'a> Journal<'a> {
     pub(super) async fn record(&self, entry: Entry) -> Result<(), StoreError> {
         let (done, durable) = oneshot::channel();
         self.shared().queue.push_back((entry, done));
-        durable.await.unwrap_or_else(|_| {
-            Err(StoreError::Io {
-                action: "writing",
-                file: "the journal".into(),
-                why: "the run ended before the entry was stored".into(),
-            })
-        })
+        durable.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    pub(super) fn has_queue(&self) -> bool {
-        !self.shared().queue.is_empty()
+    /// Returns when a changing request may be sent: nothing has failed to be stored, and the right to write was confirmed less than
+    /// [`CONFIRMED`] ago, or is now. The request has to follow at once.
+    ///
+    /// # Errors
+    /// The right to write is lost, or can't be confirmed.
+    pub(super) async fn confirm(&self) -> Result<(), StoreError> {
+        loop {
+            let answer = {
+                let mut shared = self.shared();
+                if let Some(error) = &shared.broken {
+                    return Err(error.clone());
+                }
+                if self.is_confirmed(&shared) {
+                    return Ok(());
+                }
+                let (done, answer) = oneshot::channel();
+                shared.asking.push(done);
+                answer
+            };
+            answer.await.unwrap_or_else(|_| Err(ended()))?;
+        }
+    }
+
+    fn is_confirmed(&self, shared: &Shared) -> bool {
+        let now = self.clock.reading();
+        shared.confirmed.is_none_or(|at| now.since(at) < CONFIRMED)
+    }
+
+    /// Makes certain, after a time in which nothing was written, that what was read meanwhile was not another holder's doing.
+    ///
+    /// # Errors
+    /// The right to write is lost. One that can't be confirmed at present is no error before something has to be written.
+    pub(super) async fn reconfirm(&self, lease: &mut dyn Lease) -> Result<(), StoreError> {
+        if self.is_confirmed(&self.shared()) {
+            return Ok(());
+        }
+        match self.renew(lease).await {
+            Err(error @ StoreError::Lost { .. }) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// True if somebody waits for [`flush`](Journal::flush).
+    pub(super) fn has_work(&self) -> bool {
+        let shared = self.shared();
+        !shared.queue.is_empty() || !shared.asking.is_empty()
+    }
+
+    /// Returns when the right to write should be renewed; never, if it lasts as long as the process.
+    pub(super) async fn renewal_due(&self) {
+        let left = {
+            let shared = self.shared();
+            let now = self.clock.reading();
+            let left = |wait: Duration, since: Reading| wait.saturating_sub(now.since(since));
+            shared.confirmed.map(|at| match shared.unconfirmed {
+                Some(failed) => left(RENEW_AGAIN, failed),
+                None => left(RENEW_EVERY, at),
+            })
+        };
+        match left {
+            Some(left) => self.clock.sleep(left).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Renews, and answers whoever waits for that. Until something has to be stored a failure hurts nobody else.
+    pub(super) async fn renew(&self, lease: &mut dyn Lease) -> Result<(), StoreError> {
+        let result = lease.renew().await;
+        let mut shared = self.shared();
+        shared.confirmed = lease.confirmed_at();
+        shared.unconfirmed = result.is_err().then(|| self.clock.reading());
+        for done in shared.asking.drain(..) {
+            // Whoever waited may have been dropped by a cancellation.
+            let _ = done.send(result.clone());
+        }
+        result
+    }
+
+    /// Does `work`, renewing the right to write meanwhile.
+    pub(super) async fn holding<T>(
+        &self,
+        lease: &mut dyn Lease,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                () = self.renewal_due() => {
+                    let _ = self.renew(lease).await;
+                }
+            }
+        }
+    }
+
+    /// Answers to calls that could not be stored, as they would follow the newest durable entry.
+    pub(super) fn unstored(&self) -> Vec<Stamped> {
+        let shared = self.shared();
+        let follow = shared.unstored.iter().zip(shared.durable + 1..);
+        follow.map(|((at, entry), seq)| Stamped { seq, at: *at, entry: entry.clone() }).collect()
     }
 
     /// Reads from the state as it is with everything durable folded in.
@@ -55,7 +175,7 @@ impl<'a> Journal<'a> {
         read(&self.shared().state)
     }
 
-    /// Writes everything queued in one batch, then lets those who wait go on.
+    /// Writes everything queued in one batch, then lets those who wait go on; renews the right to write if somebody waits for that.
     ///
     /// # Errors
     /// The store failed, now or earlier: after the first failure nothing is written any more. An entry that can't follow is found
@@ -74,19 +194,29 @@ impl<'a> Journal<'a> {
             }
             (batch, waiting, head)
         };
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let result = match self.fold(&batch) {
-            Ok(()) => lease.append(head, &batch).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &result {
-            self.shared().broken.get_or_insert(error.clone());
+        let mut result = Ok(());
+        if !batch.is_empty() {
+            result = match self.fold(&batch) {
+                Ok(()) => lease.append(head, &batch).await,
+                Err(error) => Err(error),
+            };
+            let mut shared = self.shared();
+            match &result {
+                Ok(()) => shared.durable = head + batch.len() as u64,
+                Err(error) => {
+                    shared.broken.get_or_insert(error.clone());
+                    let ends = batch.into_iter().filter(|e| matches!(e.entry, Entry::End { .. }));
+                    shared.unstored.extend(ends.map(|e| (e.at, e.entry)));
+                }
+            }
         }
         for done in waiting {
             // Whoever waited may have been dropped by a cancellation.
             let _ = done.send(result.clone());
+        }
+        if !self.shared().asking.is_empty() {
+            // They are told, each.
+            let _ = self.renew(lease).await;
         }
         result
     }
@@ -109,5 +239,13 @@ impl<'a> Journal<'a> {
         let entries = entries.into_iter().map(|entry| (entry, oneshot::channel().0));
         self.shared().queue.extend(entries);
         self.flush(lease).await
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Io {
+        action: "writing",
+        file: "the journal".into(),
+        why: "the run ended before the entry was stored".into(),
     }
 }

@@ -52,7 +52,8 @@ pub(super) async fn settle(
     let seeker = Seeker { registry, clock, events, cancel, owner };
     // Windows pass for all at once, and what is learned goes into one batch.
     let searches: Vec<_> = pending.iter().map(|(a, object)| seeker.look_for(a, object)).collect();
-    let found: Vec<_> = stream::iter(searches).buffered(READS).collect().await;
+    let looking = stream::iter(searches).buffered(READS).collect::<Vec<_>>();
+    let found = journal.holding(lease, looking).await;
     let (mut entries, mut settled) = (Vec::new(), Vec::new());
     for found in found {
         let Some((entry, event)) = found? else { continue };

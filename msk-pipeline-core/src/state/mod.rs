@@ -1,8 +1,10 @@
 //! What outlives the process: `state = fold(journal)`, and the stores that keep it.
 
 mod disk;
+mod edit;
 mod entry;
 mod file;
+pub mod lease;
 mod memory;
 mod record;
 mod store;
@@ -10,6 +12,7 @@ mod store;
 mod tests;
 
 pub use disk::{Disk, MemoryDisk, RealDisk};
+pub use edit::EditError;
 pub use entry::{ApprovedCall, Entry, Outcome, Stamped};
 pub use file::FileStore;
 pub use memory::MemoryStore;

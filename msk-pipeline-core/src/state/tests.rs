@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::clock::Timestamp;
 use crate::kind::{CallError, Class, Effect, Guard, Sent};
+use crate::testkit::stores;
 
 fn opened() -> Entry {
     Entry::Opened { lineage: "l".into(), pipeline: "toys".into(), pin: Pin::default() }
@@ -333,6 +334,15 @@ async fn one_writer_at_a_time_and_the_other_is_told_who() {
         drop(two.lease(holder("bob")).await.unwrap());
         drop(one.lease(holder("a dropped lease is given back")).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn stores_on_this_machine_keep_their_promises() {
+    let memory = MemoryStore::new();
+    stores::keeps_its_promises(&memory, &memory.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = || FileStore::new(folder.path().join("state"));
+    stores::keeps_its_promises(&file(), &file()).await;
 }
 
 #[cfg(unix)]

@@ -6,6 +6,7 @@
 
 mod blob;
 mod cloud;
+pub mod stores;
 mod toy;
 
 pub use blob::{Blob, BlobCall, BlobOutputs, BlobProps};

@@ -130,8 +130,18 @@ impl Process {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Self {
-        let events = Events::default();
         let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        Self::on(session, store, clock, seed)
+    }
+
+    /// On clients of its own.
+    pub fn on(
+        session: Session,
+        store: Arc<dyn StateStore>,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Self {
+        let events = Events::default();
         let files = PLUGINS
             .iter()
             .map(|plugin| (plugin.sha256.clone(), Artifact::Bytes(plugin.bytes.clone())));

@@ -100,6 +100,18 @@ pub struct Seen {
     uploads: usize,
 }
 
+impl Seen {
+    /// The default encryption, if it is one that is known here.
+    pub(crate) fn encryption(&self) -> Option<&Encryption> {
+        self.encryption.as_ref()
+    }
+
+    /// True if it has lifecycle rules, whatever they are.
+    pub(crate) fn has_lifecycle(&self) -> bool {
+        !self.lifecycle.is_empty()
+    }
+}
+
 /// A lifecycle rule, as far as ours go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rule {
@@ -263,7 +275,7 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
 }
 
 /// The settings that differ, in the handbook's order.
-fn settings(want: &Props, seen: &Seen) -> Vec<Proposed<Call>> {
+pub(crate) fn settings(want: &Props, seen: &Seen) -> Vec<Proposed<Call>> {
     let bucket = || want.name.clone();
     let propose = |op: &str, call: Call, field: Change| {
         Proposed::new(op, Effect::Update, call).fields([field])

@@ -10,7 +10,7 @@ use crate::error::{absent, classify};
 use crate::tags::Tags;
 
 impl S3Bucket {
-    pub(super) async fn look(&self, bucket: &str) -> Result<Option<Seen>, CallError> {
+    pub(crate) async fn look(&self, bucket: &str) -> Result<Option<Seen>, CallError> {
         const OP: &str = "s3:HeadBucket";
         let head = self.s3.head_bucket().bucket(bucket).send().await.map_err(|e| classify(OP, e));
         let head = head.map_err(|mut error| {

@@ -16,7 +16,7 @@ use crate::kinds::s3_object::delete_versions;
 use crate::tags::Tags;
 
 impl S3Bucket {
-    pub(super) async fn send(&self, call: &Call) -> Result<(), CallError> {
+    pub(crate) async fn send(&self, call: &Call) -> Result<(), CallError> {
         let s3 = &self.s3;
         match call {
             Call::Create { bucket, location, tags } => {

@@ -27,29 +27,29 @@ use crate::state::{
 
 /// What the provider was asked, what it is to answer, and what exists there.
 #[derive(Default)]
-struct Script {
+pub(super) struct Script {
     calls: Vec<String>,
-    exists: BTreeMap<String, Value>,
+    pub(super) exists: BTreeMap<String, Value>,
     /// By `op name`, taken once each.
     errors: BTreeMap<String, CallError>,
     /// Names whose objects never become ready.
-    stuck: BTreeSet<String>,
+    pub(super) stuck: BTreeSet<String>,
     /// Names whose create needs other arguments once it comes to it.
     fickle: BTreeSet<String>,
     /// Names whose deletion loses data.
     precious: BTreeSet<String>,
     /// Names whose objects are another's.
-    foreign: BTreeSet<String>,
+    pub(super) foreign: BTreeSet<String>,
 }
 
-type Shared = Arc<Mutex<Script>>;
+pub(super) type Shared = Arc<Mutex<Script>>;
 
 fn name(value: &Value) -> String {
     value["name"].as_str().unwrap_or_default().to_owned()
 }
 
 /// A provider as a mock: objects appear at once; `size` is changed in place.
-fn kind(script: &Shared) -> MockErasedKind {
+pub(super) fn kind(script: &Shared) -> MockErasedKind {
     let mut kind = MockErasedKind::new();
     kind.expect_type_name().return_const("mock");
     kind.expect_version().return_const(1_u32);
@@ -115,7 +115,7 @@ fn kind(script: &Shared) -> MockErasedKind {
     kind
 }
 
-fn node(address: &str, stage: &str, needs: &[&str]) -> Resource {
+pub(super) fn node(address: &str, stage: &str, needs: &[&str]) -> Resource {
     Resource {
         address: address.into(),
         kind: "mock".into(),
@@ -126,16 +126,16 @@ fn node(address: &str, stage: &str, needs: &[&str]) -> Resource {
 }
 
 /// One pipeline with its store, its provider and the events of all runs.
-struct Bench {
-    script: Shared,
-    store: Arc<dyn StateStore>,
-    events: Arc<Mutex<Vec<RunEvent>>>,
+pub(super) struct Bench {
+    pub(super) script: Shared,
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) events: Arc<Mutex<Vec<RunEvent>>>,
     entropy: Arc<Entropy>,
     pin: Pin,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             script: Shared::default(),
             store: Arc::new(MemoryStore::new()),
@@ -145,7 +145,7 @@ impl Bench {
         }
     }
 
-    fn engine(&self) -> Engine {
+    pub(super) fn engine(&self) -> Engine {
         self.engine_with(kind(&self.script))
     }
 
@@ -163,7 +163,7 @@ impl Bench {
         }
     }
 
-    fn graph(&self, resources: &[Resource]) -> Graph {
+    pub(super) fn graph(&self, resources: &[Resource]) -> Graph {
         Graph::build(resources.to_vec(), &self.engine().registry).unwrap()
     }
 
@@ -186,7 +186,7 @@ impl Bench {
     }
 
     /// The calls since this was asked last.
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.script.lock().unwrap().calls)
     }
 
@@ -216,7 +216,7 @@ fn gates(answers: &[(&'static str, Answer)]) -> MockApprover {
     approver
 }
 
-fn diamond() -> Vec<Resource> {
+pub(super) fn diamond() -> Vec<Resource> {
     vec![
         node("a", "one", &[]),
         node("b", "one", &["a"]),
@@ -373,6 +373,9 @@ fn store(fails_at: Option<usize>, appends: Arc<Mutex<Vec<Vec<Stamped>>>>) -> Moc
         });
         lease.expect_compact().returning(|_| Ok(()));
         lease.expect_release().returning(|| Ok(()));
+        lease.expect_confirmed_at().returning(|| None);
+        lease.expect_taken_from().returning(|| None);
+        lease.expect_stash().returning(|_| ());
         Ok(Box::new(lease))
     });
     store
@@ -555,8 +558,8 @@ async fn the_first_stop_sends_nothing_new_and_leaves_waits() {
     assert_eq!(bench.calls(), ["Create b", "Create c", "Create d"]);
 }
 
-/// A kind whose requests take an hour, so that they are under way when the run is stopped.
-struct Slow(MockErasedKind);
+/// A kind whose requests are answered late, by the name of their object: they take effect at once.
+pub(super) struct Slow(pub(super) MockErasedKind, pub(super) fn(&str) -> Duration);
 
 #[async_trait::async_trait]
 impl crate::kind::ErasedKind for Slow {
@@ -589,7 +592,7 @@ impl crate::kind::ErasedKind for Slow {
     }
     async fn perform(&self, call: &Value, guard: &crate::kind::Guard) -> Result<Sent, CallError> {
         let sent = self.0.perform(call, guard).await;
-        tokio::time::sleep(Duration::from_hours(1)).await;
+        tokio::time::sleep((self.1)(&name(call))).await;
         sent
     }
 }
@@ -599,7 +602,8 @@ async fn a_request_under_way_gets_five_seconds_and_none_at_the_second_stop() {
     for (stops, seconds) in [(1, 5), (2, 1)] {
         let bench = Bench::new();
         let mut engine = bench.engine();
-        engine.registry = Registry::default().with_erased(Arc::new(Slow(kind(&bench.script))));
+        engine.registry = Registry::default()
+            .with_erased(Arc::new(Slow(kind(&bench.script), |_| Duration::from_hours(1))));
         let (canceller, cancel) = Canceller::new();
         let graph = bench.graph(&diamond());
         let run = engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &cancel);

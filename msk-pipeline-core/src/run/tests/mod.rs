@@ -1,6 +1,7 @@
 //! Tests of the engine as a whole, in virtual time.
 
 mod kill;
+mod leases;
 mod mocked;
 mod random;
 mod support;
