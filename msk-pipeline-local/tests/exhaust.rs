@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::mortal::{Verb, timeless};
 use common::{Cloud, Process};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
 use msk_pipeline_core::{Clock, RealClock, Timestamp};
@@ -134,12 +135,6 @@ impl Clock for WatchedClock {
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Verb {
-    Apply,
-    Destroy,
-}
-
 /// One process that is not disturbed; what it left at each point, if that is asked for.
 fn run(
     cloud: &mut Cloud,
@@ -205,21 +200,6 @@ fn inventory(world: &mut World, now: Timestamp) -> BTreeSet<String> {
         rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
     });
     all.collect()
-}
-
-/// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
-fn timeless(value: Value) -> Value {
-    match value {
-        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
-        Value::Array(items) => items.into_iter().map(timeless).collect(),
-        // Ids of requests, which an operation shows, and of lines in a log are made from the time.
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(key, _)| key != "request_id" && key != "events")
-            .map(|(key, value)| (key, timeless(value)))
-            .collect(),
-        plain => plain,
-    }
 }
 
 /// What exists, in the world and in state, without what may differ between two ways to the same end.

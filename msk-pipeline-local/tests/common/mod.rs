@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+pub mod mortal;
 pub mod spellings;
 pub mod watch;
 

@@ -1,0 +1,253 @@
+//! Processes that can be killed at any counted point: a simulated process is one fresh current-thread runtime under paused time; a kill
+//! drops the runtime. The world and the disk live outside.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
+use msk_pipeline_core::run::{RunError, RunSummary};
+use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State, StateStore};
+use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_emulator::Settings;
+use msk_pipeline_emulator::shell::{Call, Moment, Next};
+use msk_pipeline_local::Embedded;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::{Cloud, Process, pin};
+
+/// Counts the points of a run, and ends it at one of them.
+#[derive(Default)]
+pub struct Points {
+    pub counted: AtomicUsize,
+    fatal: usize,
+    dead: Notify,
+}
+
+impl Points {
+    pub fn kill_at(fatal: usize) -> Arc<Self> {
+        Arc::new(Self { fatal, ..Self::default() })
+    }
+
+    /// True if the process dies here.
+    pub fn hit(&self) -> bool {
+        let n = self.counted.fetch_add(1, Ordering::Relaxed) + 1;
+        if n == self.fatal {
+            self.dead.notify_one();
+        }
+        self.fatal != 0 && n >= self.fatal
+    }
+
+    pub async fn pass(&self) {
+        if self.hit() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct MortalDisk {
+    inner: MemoryDisk,
+    points: Arc<Points>,
+}
+
+#[async_trait]
+impl Disk for MortalDisk {
+    async fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+        self.inner.read(path).await
+    }
+
+    async fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass().await;
+        if self.points.hit() {
+            self.inner.append_torn(path, bytes, bytes.len() * 2 / 3);
+            std::future::pending::<()>().await;
+        }
+        self.inner.append(path, bytes).await?;
+        self.points.pass().await;
+        Ok(())
+    }
+
+    async fn truncate(&self, path: &Path, len: u64) -> std::io::Result<()> {
+        self.inner.truncate(path, len).await
+    }
+
+    async fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        self.points.pass().await;
+        self.inner.replace(path, bytes).await
+    }
+
+    async fn lock(&self, path: &Path) -> std::io::Result<Option<Box<dyn Send + Sync>>> {
+        self.inner.lock(path).await
+    }
+}
+
+#[derive(Debug)]
+pub struct MortalClock {
+    inner: RealClock,
+    points: Arc<Points>,
+    wall: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Points {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Points")
+    }
+}
+
+#[async_trait]
+impl Clock for MortalClock {
+    fn wall(&self) -> Timestamp {
+        let wall = self.inner.wall();
+        self.wall.store(wall.0, Ordering::Relaxed);
+        wall
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.points.pass().await;
+        self.inner.sleep(duration).await;
+    }
+
+    async fn grace(&self, duration: Duration) {
+        self.inner.grace(duration).await;
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Verb {
+    Apply,
+    Destroy,
+}
+
+/// Where state lives.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Store {
+    File,
+    S3,
+}
+
+pub const BUCKET: &str = "acme-state";
+
+impl Store {
+    /// The store as the next process opens it.
+    pub fn open(
+        self,
+        cloud: &Cloud,
+        clock: &Arc<dyn Clock>,
+        points: &Arc<Points>,
+    ) -> Arc<dyn StateStore> {
+        match self {
+            Store::File => {
+                let disk = MortalDisk { inner: cloud.disk.clone(), points: Arc::clone(points) };
+                Arc::new(FileStore::on(disk, "state"))
+            }
+            Store::S3 => {
+                let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+                // No two processes begin at the same time, so that none draws another's lease.
+                let ids = Arc::new(Entropy::seeded(cloud.wall.0));
+                let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
+                Arc::new(S3Store::new(&session, clock.clone(), ids, &place, "orders-cdc", &pin()))
+            }
+        }
+    }
+}
+
+impl Store {
+    /// A fresh world in which state can be kept here.
+    pub fn world(self, settings: Settings) -> Cloud {
+        let cloud = Cloud::new(settings);
+        if self == Store::S3 {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
+                let session = Embedded::session(cloud.world.clone(), clock, "us-east-1");
+                let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
+                make_ready(&session, &place, &pin()).await.unwrap();
+            });
+        }
+        cloud
+    }
+}
+
+/// Runs one process. `None` if it was killed.
+pub fn run(
+    cloud: &mut Cloud,
+    store: Store,
+    points: &Arc<Points>,
+    verb: Verb,
+    toml: &str,
+) -> Option<Result<RunSummary, RunError>> {
+    let observer = {
+        let points = Arc::clone(points);
+        move |moment: Moment, call: &Call<'_>| {
+            let counts = call.changing && matches!(moment, Moment::Before | Moment::Committed);
+            if counts && points.hit() { Next::Stop } else { Next::Go }
+        }
+    };
+    cloud.world.observe(Arc::new(observer));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let wall = Arc::new(AtomicU64::new(cloud.wall.0));
+    let outcome = runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(MortalClock {
+            inner: RealClock::starting_at(cloud.wall),
+            points: Arc::clone(points),
+            wall: Arc::clone(&wall),
+        });
+        let store = store.open(cloud, &clock, points);
+        let process = Process::new(cloud, store, clock, 7);
+        tokio::select! {
+            biased;
+            () = points.dead.notified() => None,
+            result = async {
+                match verb {
+                    Verb::Apply => process.apply(toml).await,
+                    Verb::Destroy => process.destroy(toml).await,
+                }
+            } => Some(result),
+        }
+    });
+    drop(runtime);
+    cloud.world.unobserve();
+    // The next process starts a little later.
+    cloud.wall = Timestamp(wall.load(Ordering::Relaxed)) + Duration::from_secs(20);
+    outcome
+}
+
+pub fn state(cloud: &Cloud, store: Store) -> State {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
+        let store = store.open(cloud, &clock, &Points::kill_at(0));
+        store.load().await.unwrap().fold().unwrap()
+    })
+}
+
+/// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
+pub fn timeless(value: Value) -> Value {
+    match value {
+        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
+        Value::Array(items) => items.into_iter().map(timeless).collect(),
+        // Ids of requests, which an operation shows, and of lines in a log are made from the time.
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(key, _)| key != "request_id" && key != "events")
+            .map(|(key, value)| (key, timeless(value)))
+            .collect(),
+        plain => plain,
+    }
+}
