@@ -216,8 +216,8 @@ fn a_kept_database_is_named_where_it_is_forgotten_and_taken_back() {
     }
     let output = expect(folder, "--local --json destroy --auto-approve", 0);
     let stream = out(&output);
-    let events = stream.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
-    let planned = events.filter(|e| e["event"] == "planned").last().expect("a plan");
+    let mut events = stream.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+    let planned = events.rfind(|e| e["event"] == "planned").expect("a plan");
     let kept = planned["kept"].as_array().expect("a list");
     let cluster = kept.iter().find(|k| k["address"] == "database.orders.cluster").expect("kept");
     assert_eq!(cluster["name"], "orders-orders");
