@@ -204,6 +204,36 @@ fn planning_writes_nothing_beside_the_file() {
 }
 
 #[test]
+fn a_kept_database_is_named_where_it_is_forgotten_and_taken_back() {
+    let folder =
+        with_file(&FILE.replace("[kafka.main]", "[database.orders]\non_destroy = \"keep\"\n"));
+    let folder = folder.path();
+    expect(folder, "--local apply --auto-approve", 0);
+    let before = inventory(folder);
+    let plan = out(&expect(folder, "--local plan --destroy", 0));
+    for kept in ["capture-secret", "cluster", "writer", "group", "rules", "subnets"] {
+        assert!(plan.contains(&format!("= keep and forget database.orders.{kept}")), "{plan}");
+    }
+    let output = expect(folder, "--local --json destroy --auto-approve", 0);
+    let stream = out(&output);
+    let mut events = stream.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+    let planned = events.rfind(|e| e["event"] == "planned").expect("a plan");
+    let kept = planned["kept"].as_array().expect("a list");
+    let cluster = kept.iter().find(|k| k["address"] == "database.orders.cluster").expect("kept");
+    assert_eq!(cluster["name"], "orders-orders");
+    assert_eq!(inventory(folder), before);
+    let text = out(&expect(folder, "--local state list", 0));
+    assert!(!text.contains("database."), "{text}");
+    // The same state takes it back, without a change.
+    let text = err(&expect(folder, "--local plan --detailed-exitcode", 0));
+    assert!(text.contains("--local apply notes that in the state"), "{text}");
+    expect(folder, "--local apply --auto-approve", 0);
+    let text = err(&expect(folder, "--local plan", 0));
+    assert!(text.contains("Nothing to do"), "{text}");
+    assert_eq!(inventory(folder), before);
+}
+
+#[test]
 fn status_tells_the_state_of_every_object() {
     let folder = with_file(FILE);
     let folder = folder.path();

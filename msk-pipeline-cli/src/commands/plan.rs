@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use msk_pipeline_core::plan::{Plan, Verb};
+use msk_pipeline_core::plan::{Action, Plan, Verb};
 use msk_pipeline_core::run::NoEvents;
 use serde_json::json as document;
 
@@ -86,6 +86,10 @@ fn next(settings: &Settings, plan: &Plan, args: &PlanArgs) -> String {
     let verb = plan.verb.as_str();
     if !plan.refusals.is_empty() {
         return "Next: follow the help above, then plan again.".into();
+    }
+    if !plan.has_changes() && plan.steps.iter().any(|step| step.action == Action::Record) {
+        let command = settings.command(verb);
+        return format!("Next: {command} notes that in the state, and changes nothing in AWS");
     }
     if !plan.has_changes() {
         return format!("Nothing to do. Endpoints and ids: {}", settings.command("output"));

@@ -14,8 +14,8 @@ use crate::printer::{Paint, tame, wrap};
 use crate::provider;
 
 /// What becomes of objects that a destroy keeps.
-pub(crate) const KEPT: &str = "An apply with the same file and state takes them back. Without that state, name the database in `existing`, or \
-     delete all of them by hand.";
+pub(crate) const KEPT: &str = "An apply with the same file and state takes them back. Without that state, name the database in `existing` \
+     and its secret in `capture.secret`, or delete all of them by hand.";
 
 /// How a plan is shown.
 pub(crate) struct View<'a> {
