@@ -19,11 +19,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::mortal::{Verb, timeless};
+use common::mortal::{Verb, outside, timeless};
 use common::{Cloud, Process};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
 use msk_pipeline_core::{Clock, RealClock, Timestamp};
-use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use msk_pipeline_emulator::{Settings, World};
 use serde_json::{Value, json};
@@ -194,14 +193,6 @@ fn state(disk: &MemoryDisk) -> State {
     })
 }
 
-fn inventory(world: &mut World, now: Timestamp) -> BTreeSet<String> {
-    let all = SERVICES.iter().flat_map(|service| {
-        let rows = (service.inventory)(world, now.0);
-        rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-    });
-    all.collect()
-}
-
 /// What exists, in the world and in state, without what may differ between two ways to the same end.
 fn canonical(cloud: &Cloud) -> Value {
     let mut world = cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
@@ -234,22 +225,6 @@ fn difference(found: &Value, expected: &Value, at: &str) -> Option<String> {
     }
 }
 
-/// Objects that were made since `before` and that neither state nor a begun call names: nobody would ever delete them.
-fn orphans(left: &Left, before: &BTreeSet<String>) -> Vec<String> {
-    let known = serde_json::to_string(&state(&left.disk).records).unwrap();
-    let mut world = left.world.clone();
-    let now = inventory(&mut world, left.wall);
-    let ec2 = serde_json::to_value(&world.state.ec2).unwrap();
-    let unknown = now.difference(before).filter(|row| {
-        let id = row.rsplit(' ').next().unwrap();
-        let name = ec2["groups"][id]["name"].as_str().unwrap_or(id);
-        // The managed master secret comes and goes with its cluster; a final snapshot is announced, and stays.
-        let of_cluster = ["secretsmanager secret rds!cluster-", "rds db-cluster-snapshot "];
-        !known.contains(name) && !of_cluster.iter().any(|kind| row.starts_with(kind))
-    });
-    unknown.cloned().collect()
-}
-
 /// Every how-manieth point is resumed from.
 fn stride() -> usize {
     match std::env::var("MSKP_EXHAUST").as_deref() {
@@ -263,13 +238,14 @@ fn exhaust(title: &str, before: &[(Verb, &str)], verb: Verb, toml: &str) {
     for (verb, toml) in before {
         run(&mut base, *verb, toml, false).unwrap();
     }
-    let rows = base.world.with(|w| inventory(w, base.wall));
+    let rows = outside::inventory(&base);
     let mut undisturbed = base.fork();
     let (counted, left) = run(&mut undisturbed, verb, toml, true).unwrap();
     assert_eq!(left.len(), counted);
     let expected = canonical(&undisturbed);
     for (n, left) in left.iter().enumerate() {
-        let orphans = orphans(left, &rows);
+        let known = serde_json::to_string(&state(&left.disk).records).unwrap();
+        let orphans = outside::orphans(&left.cloud(), &known, &rows);
         assert!(orphans.is_empty(), "{title}, {n} ({}): {orphans:?}", left.what);
     }
 

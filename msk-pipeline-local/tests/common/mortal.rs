@@ -25,11 +25,23 @@ pub struct Points {
     pub counted: AtomicUsize,
     fatal: usize,
     dead: Notify,
+    /// The append from which on the disk is full.
+    pub full_at: Option<usize>,
+    appends: AtomicUsize,
 }
 
 impl Points {
     pub fn kill_at(fatal: usize) -> Arc<Self> {
-        Arc::new(Self { fatal, ..Self::default() })
+        Arc::new(Self::dying_at(fatal))
+    }
+
+    pub fn dying_at(fatal: usize) -> Self {
+        Self { fatal, ..Self::default() }
+    }
+
+    /// True if an append met a full disk.
+    pub fn was_full(&self) -> bool {
+        self.full_at.is_some_and(|n| self.appends.load(Ordering::Relaxed) >= n)
     }
 
     /// True if the process dies here.
@@ -62,6 +74,11 @@ impl Disk for MortalDisk {
 
     async fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         self.points.pass().await;
+        self.points.appends.fetch_add(1, Ordering::Relaxed);
+        if self.points.was_full() {
+            self.inner.append_torn(path, bytes, bytes.len() / 3);
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
         if self.points.hit() {
             self.inner.append_torn(path, bytes, bytes.len() * 2 / 3);
             std::future::pending::<()>().await;
@@ -249,5 +266,42 @@ pub fn timeless(value: Value) -> Value {
             .map(|(key, value)| (key, timeless(value)))
             .collect(),
         plain => plain,
+    }
+}
+
+/// What exists outside of every process.
+pub mod outside {
+    use std::collections::BTreeSet;
+
+    use msk_pipeline_emulator::World;
+    use msk_pipeline_emulator::services::SERVICES;
+
+    use super::Cloud;
+
+    /// As `service kind id`.
+    pub fn inventory(cloud: &Cloud) -> BTreeSet<String> {
+        cloud.world.with(|world| rows(world, cloud.wall.0))
+    }
+
+    fn rows(world: &mut World, now: u64) -> BTreeSet<String> {
+        let all = SERVICES.iter().flat_map(|service| {
+            let rows = (service.inventory)(world, now);
+            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
+        });
+        all.collect()
+    }
+
+    /// Objects that were made since `before` and that `known`, the state as text, does not name: nobody would ever delete them.
+    pub fn orphans(cloud: &Cloud, known: &str, before: &BTreeSet<String>) -> Vec<String> {
+        let now = inventory(cloud);
+        let ec2 = cloud.world.with(|world| serde_json::to_value(&world.state.ec2).unwrap());
+        let unknown = now.difference(before).filter(|row| {
+            let id = row.rsplit(' ').next().unwrap();
+            let name = ec2["groups"][id]["name"].as_str().unwrap_or(id);
+            // The managed master secret comes and goes with its cluster; a final snapshot is announced, and stays.
+            let of_cluster = ["secretsmanager secret rds!cluster-", "rds db-cluster-snapshot "];
+            !known.contains(name) && !of_cluster.iter().any(|kind| row.starts_with(kind))
+        });
+        unknown.cloned().collect()
     }
 }
