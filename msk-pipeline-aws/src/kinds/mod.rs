@@ -105,3 +105,103 @@ fn short_hash(text: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(text.as_bytes()).iter().take(6).map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// The source files of the workspace that could know kinds, with what is compiled into the product of each. The embedded AWS has
+    /// modules of the same names and knows none of this crate's.
+    fn sources() -> Vec<(PathBuf, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let crates = ["aws", "cli", "core", "local", "plugin"];
+        let mut folders: Vec<_> =
+            crates.iter().map(|name| root.join(format!("msk-pipeline-{name}/src"))).collect();
+        folders.push(root.join("src"));
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = fs::read_to_string(&path).unwrap();
+                    let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                    files.push((path, product.to_owned()));
+                }
+            }
+        }
+        files
+    }
+
+    /// True if `text` has a path through the module `name`: `name::…` or `…::name`.
+    fn names(text: &str, name: &str) -> bool {
+        text.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&text[..at], &text[at + name.len()..]);
+            let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            !part(before.chars().next_back())
+                && !part(after.chars().next())
+                && (after.starts_with("::") || before.ends_with("::"))
+        })
+    }
+
+    /// A new kind is one new file and one entry in the list. So no other file may name one but its own, the components that make its
+    /// resources, and other kinds that build on it.
+    #[test]
+    fn a_kind_is_named_in_its_file_in_the_list_and_by_components() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kinds");
+        let list = include_str!("mod.rs").split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let entries = list.lines().filter_map(|line| line.trim().strip_prefix(".with("));
+        let modules: Vec<_> = entries.map(|entry| entry.split("::").next().unwrap()).collect();
+        let session = testing::session();
+        let registry = registry(&session, &Artifacts::default());
+        assert_eq!(modules.len(), registry.iter().count(), "one entry for each kind");
+        let own = |path: &Path, module: &str| {
+            path.starts_with(here.join(module)) || *path == here.join(format!("{module}.rs"))
+        };
+        // Only the unit tests of this crate.
+        let tests =
+            [here.join("emulated.rs"), here.join("testing.rs"), here.join("case_testing.rs")];
+        let sources = sources();
+        let mut third = Vec::new();
+        for module in &modules {
+            let lines = list
+                .lines()
+                .filter(|line| line.trim() == format!("pub mod {module};") || names(line, module));
+            assert_eq!(lines.count(), 2, "{module}: its `mod` line and its entry");
+            let shared = sources.iter().filter(|(path, _)| {
+                path.starts_with(&here)
+                    && *path != here.join("mod.rs")
+                    && !tests.contains(path)
+                    && !modules.iter().any(|m| own(path, m))
+            });
+            let named = shared.filter(|(_, text)| names(text, module));
+            third.extend(named.map(|(path, _)| format!("{module} in {}", path.display())));
+        }
+        // Outside of this folder, only components know more of it than that there is a registry.
+        let components = here.with_file_name("components");
+        let inside = |path: &Path| path.starts_with(&here) || path.starts_with(&components);
+        let outside: Vec<_> = sources.iter().filter(|(path, _)| !inside(path)).collect();
+        for (path, text) in &outside {
+            let paths = text.match_indices("kinds::").map(|(at, word)| &text[at + word.len()..]);
+            let more = paths.filter(|rest| !rest.starts_with("registry"));
+            third.extend(more.map(|rest| {
+                format!("kinds::{} in {}", rest.lines().next().unwrap_or_default(), path.display())
+            }));
+        }
+        // The family's name is written once, beside the tests of components.
+        for kind in registry.iter() {
+            let name = format!("\"{}\"", kind.type_name());
+            let kinds = sources.iter().filter(|(path, _)| !path.starts_with(&components));
+            let written = kinds.filter(|(_, text)| text.contains(&name));
+            let written: Vec<_> = written.map(|(path, _)| path.display().to_string()).collect();
+            if written.len() != 1 {
+                third.push(format!("{name} in {written:?}"));
+            }
+        }
+        assert!(third.is_empty(), "{}", third.join("\n"));
+    }
+}

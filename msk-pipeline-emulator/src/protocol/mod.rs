@@ -107,8 +107,12 @@ pub fn request_id(now: Millis, request: &Request) -> String {
     // Clients write the members of a map in any order, another one in each process. The id is shown in the state of the world, and
     // must not depend on that: it is made from how often each byte occurs.
     let mut bytes = [0_u32; 256];
-    request.body.iter().for_each(|b| bytes[usize::from(*b)] += 1);
-    bytes.iter().for_each(|n| hash.update(n.to_le_bytes()));
+    for byte in &request.body {
+        bytes[usize::from(*byte)] += 1;
+    }
+    for often in bytes {
+        hash.update(often.to_le_bytes());
+    }
     let hex = hex(&hash.finalize()[..16]);
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
