@@ -447,6 +447,23 @@ async fn segments_are_deleted_a_day_after_a_snapshot_holds_them() {
     assert_eq!(bench.store(2).load().await.unwrap().fold().unwrap(), folded(&all));
 }
 
+#[tokio::test(start_paused = true)]
+async fn runs_that_find_nothing_to_do_do_not_lengthen_the_journal_for_ever() {
+    let bench = Bench::new().await;
+    let all = history(3);
+    let mut lease = bench.lease(1).await;
+    lease.append(0, &all).await.unwrap();
+    lease.release().await.unwrap();
+    for run in 2..200 {
+        let mut lease = bench.lease(run).await;
+        lease.release().await.unwrap();
+        bench.pass(Duration::from_hours(1)).await;
+    }
+    assert_eq!(bench.store(200).load().await.unwrap().fold().unwrap(), folded(&all));
+    let left = bench.segments().await.len();
+    assert!(left < 24 + 2 * 33, "{left} segments");
+}
+
 /// A reader between two requests of which a writer finishes a run and tidies up reads anew.
 #[tokio::test(start_paused = true)]
 async fn a_reader_survives_a_writer_that_tidies_up() {
