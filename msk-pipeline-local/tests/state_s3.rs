@@ -229,6 +229,25 @@ async fn a_lease_lasts_ninety_seconds_from_its_last_renewal() {
     lost_to(first.renew().await, "process 2");
 }
 
+/// A lease lasts from when S3 received the renewal, which is not before it was sent and may be long before it was answered.
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_when_its_renewal_was_sent() {
+    let bench = Bench::new().await;
+    let slow = || put(When::Always, Effect::Slow(8_000));
+    let lost = || put(When::Always, Effect::LostReply);
+    for (fault, at_least) in [(slow(), 8_000), (lost(), 500)] {
+        bench.fault(fault.clone());
+        let taken = bench.store(1).lease(holder("process 1")).await;
+        let mut lease = taken.expect("nobody holds it");
+        let age = |lease: &dyn Lease| bench.clock.reading().since(lease.confirmed_at().unwrap());
+        assert!(age(lease.as_ref()) >= Duration::from_millis(at_least), "{fault:?}");
+        bench.fault(fault.clone());
+        lease.renew().await.unwrap();
+        assert!(age(lease.as_ref()) >= Duration::from_millis(at_least), "{fault:?}");
+        lease.release().await.unwrap();
+    }
+}
+
 /// Answers as S3 does, but for the time, which is the machine's: as a store that judged by its own clock would see it.
 struct LocalDate {
     inner: Embedded,
