@@ -3,8 +3,9 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{Cloud, pin};
@@ -123,26 +124,51 @@ async fn it_keeps_the_promises_of_a_store() {
     keeps_its_promises(&bench.store(1), &bench.store(2)).await;
 }
 
+/// Two runs that use everything a store has.
+async fn life(bench: &Bench) -> Result<(), StoreError> {
+    let all = history(7);
+    let mut lease = bench.store(1).lease(holder("ann")).await?;
+    lease.load().await?;
+    lease.append(0, &all[..2]).await?;
+    lease.append(2, &all[2..3]).await?;
+    lease.renew().await?;
+    lease.compact(&folded(&all[..3])).await?;
+    lease.append(3, &all[3..5]).await?;
+    lease.release().await?;
+    let mut lease = bench.store(2).lease(holder("bob")).await?;
+    assert_eq!(lease.load().await?.fold()?, folded(&all[..5]));
+    lease.append(5, &all[5..]).await?;
+    lease.compact(&folded(&all)).await?;
+    lease.release().await?;
+    Ok(())
+}
+
+/// A bucket of that name in another account is never used.
+#[tokio::test(start_paused = true)]
+async fn every_request_names_the_owner_of_the_bucket() {
+    let bench = Bench::new().await;
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let noted = seen.clone();
+    let look = move |moment: Moment, call: &Call<'_>| {
+        if moment == Moment::Before {
+            let owner = call.request.header("x-amz-expected-bucket-owner");
+            assert_eq!(owner, Some("111111111111"), "{}", call.operation);
+            noted.lock().unwrap().insert(call.operation.to_owned());
+        }
+        Next::Go
+    };
+    bench.cloud.world.observe(Arc::new(look));
+    life(&bench).await.unwrap();
+    bench.pass(Duration::from_hours(25)).await;
+    let mut lease = bench.lease(3).await;
+    lease.compact(&folded(&history(7))).await.unwrap();
+    let seen: Vec<_> = seen.lock().unwrap().iter().cloned().collect();
+    assert_eq!(seen, ["DeleteObjects", "GetObject", "ListObjectsV2", "PutObject"]);
+}
+
 /// Every request of a whole life is struck once, by each fault: what is stored is as if nothing had happened.
 #[tokio::test(start_paused = true)]
 async fn lost_replies_and_server_errors_are_settled_by_reading_back() {
-    let life = async |bench: &Bench| {
-        let all = history(7);
-        let mut lease = bench.store(1).lease(holder("ann")).await?;
-        lease.load().await?;
-        lease.append(0, &all[..2]).await?;
-        lease.append(2, &all[2..3]).await?;
-        lease.renew().await?;
-        lease.compact(&folded(&all[..3])).await?;
-        lease.append(3, &all[3..5]).await?;
-        lease.release().await?;
-        let mut lease = bench.store(2).lease(holder("bob")).await?;
-        assert_eq!(lease.load().await?.fold()?, folded(&all[..5]));
-        lease.append(5, &all[5..]).await?;
-        lease.compact(&folded(&all)).await?;
-        lease.release().await?;
-        Ok::<_, StoreError>(())
-    };
     let calls = {
         let bench = Bench::new().await;
         let calls = Arc::new(AtomicU64::new(0));
@@ -227,6 +253,25 @@ async fn a_lease_lasts_ninety_seconds_from_its_last_renewal() {
     assert_eq!(second.taken_from().unwrap().who, "process 1");
     second.load().await.unwrap();
     lost_to(first.renew().await, "process 2");
+}
+
+/// A lease lasts from when S3 received the renewal, which is not before it was sent and may be long before it was answered.
+#[tokio::test(start_paused = true)]
+async fn a_lease_counts_from_when_its_renewal_was_sent() {
+    let bench = Bench::new().await;
+    let slow = || put(When::Always, Effect::Slow(8_000));
+    let lost = || put(When::Always, Effect::LostReply);
+    for (fault, at_least) in [(slow(), 8_000), (lost(), 500)] {
+        bench.fault(fault.clone());
+        let taken = bench.store(1).lease(holder("process 1")).await;
+        let mut lease = taken.expect("nobody holds it");
+        let age = |lease: &dyn Lease| bench.clock.reading().since(lease.confirmed_at().unwrap());
+        assert!(age(lease.as_ref()) >= Duration::from_millis(at_least), "{fault:?}");
+        bench.fault(fault.clone());
+        lease.renew().await.unwrap();
+        assert!(age(lease.as_ref()) >= Duration::from_millis(at_least), "{fault:?}");
+        lease.release().await.unwrap();
+    }
 }
 
 /// Answers as S3 does, but for the time, which is the machine's: as a store that judged by its own clock would see it.
@@ -437,14 +482,32 @@ async fn segments_are_deleted_a_day_after_a_snapshot_holds_them() {
     let mut lease = bench.lease(1).await;
     lease.append(0, &all[..2]).await.unwrap();
     lease.append(2, &all[2..3]).await.unwrap();
+    bench.pass(Duration::from_hours(23)).await;
     lease.compact(&folded(&all[..3])).await.unwrap();
     assert_eq!(bench.segments().await, [1, 2, 3], "their numbers stay taken");
-    bench.pass(Duration::from_hours(25)).await;
+    bench.pass(Duration::from_hours(2)).await;
     lease.append(3, &all[3..4]).await.unwrap();
     lease.compact(&folded(&all[..4])).await.unwrap();
     assert_eq!(bench.segments().await, [4]);
     lease.append(4, &all[4..]).await.unwrap();
     assert_eq!(bench.store(2).load().await.unwrap().fold().unwrap(), folded(&all));
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_find_nothing_to_do_do_not_lengthen_the_journal_for_ever() {
+    let bench = Bench::new().await;
+    let all = history(3);
+    let mut lease = bench.lease(1).await;
+    lease.append(0, &all).await.unwrap();
+    lease.release().await.unwrap();
+    for run in 2..200 {
+        let mut lease = bench.lease(run).await;
+        lease.release().await.unwrap();
+        bench.pass(Duration::from_hours(1)).await;
+    }
+    assert_eq!(bench.store(200).load().await.unwrap().fold().unwrap(), folded(&all));
+    let left = bench.segments().await.len();
+    assert!(left < 24 + 2 * 33, "{left} segments");
 }
 
 /// A reader between two requests of which a writer finishes a run and tidies up reads anew.

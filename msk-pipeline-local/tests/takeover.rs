@@ -2,7 +2,7 @@
 //!
 //! A stopped process is one that is not polled any more. It is stopped at each moment at which it waits for something: for an answer,
 //! for time to pass, and before each request for state. Left out is the one moment that no client can guard: between the last look
-//! at the clock and the changing request itself. Every eleventh point is tried, and all of them with `MSKP_KILL_POINTS=all`.
+//! at the clock and the changing request itself. Some of the points are tried, and all of them with `MSKP_KILL_POINTS=all`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "a test shows what it counted")]
 
@@ -45,6 +45,8 @@ enum Stop {
 struct Gate {
     counted: AtomicUsize,
     fatal: usize,
+    /// Only answers to journal writes are points: what was begun is durable then, and not sent yet.
+    begun_only: bool,
     stopped: Notify,
     thaw: Notify,
     resumed: AtomicBool,
@@ -55,10 +57,11 @@ struct Gate {
 }
 
 impl Gate {
-    fn at(fatal: usize) -> Arc<Self> {
+    fn at(fatal: usize, begun_only: bool) -> Arc<Self> {
         Arc::new(Self {
             counted: AtomicUsize::new(0),
             fatal,
+            begun_only,
             stopped: Notify::new(),
             thaw: Notify::new(),
             resumed: AtomicBool::new(false),
@@ -67,7 +70,10 @@ impl Gate {
         })
     }
 
-    async fn pass(&self) {
+    async fn pass(&self, begun: bool) {
+        if self.begun_only && !begun {
+            return;
+        }
         if self.counted.fetch_add(1, Ordering::Relaxed) + 1 == self.fatal {
             self.stopped.notify_one();
             self.thaw.notified().await;
@@ -93,13 +99,15 @@ impl Handler for Gated {
         let operation = protocol::target(&whole).map_or_else(|_| String::new(), |t| t.operation);
         let about_state = request.path.starts_with(&format!("/{BUCKET}/"));
         let changes = !is_read(&operation) && !about_state;
+        let journals =
+            about_state && operation == "PutObject" && request.path.contains("/journal/");
         if !changes {
-            self.gate.pass().await;
+            self.gate.pass(false).await;
         } else if self.gate.resumed.load(Ordering::Relaxed) {
             self.gate.late.lock().unwrap().push(operation);
         }
         let answer = self.inner.handle(request).await;
-        self.gate.pass().await;
+        self.gate.pass(journals).await;
         answer
     }
 }
@@ -127,7 +135,7 @@ impl Clock for GatedClock {
         Reading { wall: Timestamp(wall.0 - back), steady: steady.saturating_sub(stood) }
     }
     async fn sleep(&self, duration: Duration) {
-        self.gate.pass().await;
+        self.gate.pass(false).await;
         self.inner.sleep(duration).await;
     }
     async fn grace(&self, duration: Duration) {
@@ -186,7 +194,7 @@ struct Outcome {
 }
 
 /// How many points there are, if it is not stopped; else what came of it.
-fn stopped_at(fatal: usize, stop: Stop, blind: bool) -> Result<Outcome, usize> {
+fn stopped_at(fatal: usize, begun_only: bool, stop: Stop, blind: bool) -> Result<Outcome, usize> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -199,7 +207,7 @@ fn stopped_at(fatal: usize, stop: Stop, blind: bool) -> Result<Outcome, usize> {
         let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
         make_ready(&plain, &place, &account()).await.unwrap();
 
-        let gate = Gate::at(fatal);
+        let gate = Gate::at(fatal, begun_only);
         let clock: Arc<dyn Clock> = Arc::new(GatedClock {
             inner: RealClock::starting_at(cloud.wall),
             gate: Arc::clone(&gate),
@@ -252,32 +260,30 @@ fn stopped_at(fatal: usize, stop: Stop, blind: bool) -> Result<Outcome, usize> {
     })
 }
 
-fn stride() -> usize {
-    if std::env::var("MSKP_KILL_POINTS").is_ok_and(|v| v == "all") { 1 } else { 11 }
-}
-
-/// Tries points on two threads and gives what came of each.
+/// Tries every `stride`th point on two threads, and judges what came of each. Gives how many points there are.
 fn each_point(
     stop: Stop,
+    begun_only: bool,
     blind: bool,
-    first: usize,
+    stride: usize,
     judge: impl Fn(usize, Outcome) + Sync,
 ) -> usize {
-    let counted = stopped_at(0, stop, blind).err().expect("it is not stopped");
-    let next = AtomicUsize::new(first);
+    let all = std::env::var("MSKP_KILL_POINTS").is_ok_and(|v| v == "all");
+    let stride = if all { 1 } else { stride };
+    let counted =
+        stopped_at(0, begun_only, stop, blind).err().expect("it is not stopped at point 0");
+    let next = AtomicUsize::new(1);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let fatal = next.fetch_add(stride(), Ordering::Relaxed);
+                    let fatal = next.fetch_add(stride, Ordering::Relaxed);
                     if fatal > counted {
                         break;
                     }
-                    let outcome = stopped_at(fatal, stop, blind);
-                    judge(
-                        fatal,
-                        outcome.unwrap_or_else(|n| panic!("point {fatal} of {n} is not met")),
-                    );
+                    let outcome = stopped_at(fatal, begun_only, stop, blind);
+                    let outcome = outcome.unwrap_or_else(|n| panic!("{fatal} of {n} is not met"));
+                    judge(fatal, outcome);
                 }
             });
         }
@@ -287,9 +293,15 @@ fn each_point(
 
 #[test]
 fn a_holder_that_goes_on_after_its_lease_sends_no_call() {
-    for (first, stop) in [(1, Stop::Stopped), (3, Stop::Slept), (5, Stop::SetBack)] {
+    let ways = [
+        (Stop::Stopped, false, 29),
+        (Stop::Stopped, true, 2),
+        (Stop::Slept, true, 2),
+        (Stop::SetBack, true, 2),
+    ];
+    for (stop, begun_only, stride) in ways {
         let (tried, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let counted = each_point(stop, false, first, |fatal, outcome| {
+        let counted = each_point(stop, begun_only, false, stride, |fatal, outcome| {
             let at = format!("{stop:?} at {fatal}");
             assert_eq!(outcome.late, [] as [&str; 0], "{at}: it went on and sent calls");
             let [before, after] = outcome.left;
@@ -313,7 +325,9 @@ fn a_holder_that_goes_on_after_its_lease_sends_no_call() {
 #[test]
 fn a_holder_without_a_fence_is_caught() {
     let sent = Mutex::new(Vec::new());
-    each_point(Stop::Stopped, true, 1, |_, outcome| sent.lock().unwrap().extend(outcome.late));
+    each_point(Stop::Stopped, true, true, 5, |_, outcome| {
+        sent.lock().unwrap().extend(outcome.late);
+    });
     let sent = sent.into_inner().unwrap();
     assert!(!sent.is_empty(), "without a fence the old holder goes on");
 }

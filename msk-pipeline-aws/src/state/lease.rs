@@ -20,6 +20,9 @@ use super::{Inner, JOURNAL, Journal, LEASE, PAUSES, SNAPSHOT, segment_name};
 
 /// How often the lease is tried for while others are quicker.
 const ATTEMPTS: usize = 5;
+/// How many segments a journal may have before it is folded without waiting for the end of a run: runs that find nothing to do leave
+/// one each.
+const LONG: u64 = 32;
 /// How long segments are kept that a snapshot holds, by S3's clock. Until then their numbers are taken.
 const KEPT: Duration = Duration::from_hours(24);
 
@@ -281,6 +284,13 @@ impl Lease for S3Lease {
         });
         self.lineage = opened.unwrap_or_else(|| loaded.snapshot.lineage.clone());
         self.empty_outbox(&mut loaded).await?;
+        let folded = self.snapshot.as_ref().map_or(0, |(segment, _)| *segment);
+        // A journal that can't be folded is told by whoever reads it.
+        if journal.segment - folded > LONG
+            && let Ok(state) = loaded.clone().fold()
+        {
+            self.compact(&state).await?;
+        }
         Ok(loaded)
     }
 
