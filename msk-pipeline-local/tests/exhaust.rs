@@ -5,7 +5,7 @@
 //! really drops the runtime, and both count the same points. A point is: before each changing request, after it took effect and before
 //! its reply, before each journal write, in the middle of it, after it, before each snapshot, and every wait.
 //!
-//! `MSKP_EXHAUST=all cargo test -p msk-pipeline-local -p msk-pipeline-cli --test exhaust -- --nocapture` resumes from every point; without it
+//! `MSKP_EXHAUST=all cargo test --workspace --test exhaust -- --nocapture` resumes from every point; without it
 //! from a share of them, evenly spread.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "a test shows what it counted")]

@@ -1,7 +1,7 @@
 //! Simulation: a seed decides the pipeline, its edits, who interferes, what goes wrong, and when the process dies. Whatever it is, nothing of
 //! ours exists that state does not name, no request is sent that was not announced, and the end is what was declared.
 //!
-//! `cargo test -p msk-pipeline-local -p msk-pipeline-cli --test simulate -- --nocapture` runs a bounded number of seeds; `MSKP_SEEDS=10000`
+//! `cargo test --workspace --test simulate -- --nocapture` runs a bounded number of seeds; `MSKP_SEEDS=10000`
 //! runs that many, `MSKP_SEED=n` replays one. A seed that fails is made smaller, by leaving out operations, before it is told.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "a test shows what it counted")]
@@ -439,7 +439,7 @@ fn shrunk(seed: u64, first: String) -> String {
     let all = operations(&Dice(Entropy::seeded(seed)));
     let left: Vec<_> = all.iter().enumerate().filter(|(n, _)| !without.contains(n)).collect();
     format!(
-        "seed {seed}: {problem}\n  with the operations {left:?} of\n{}\n  again with MSKP_SEED={seed} cargo test -p msk-pipeline-local -p msk-pipeline-cli --test simulate -- --nocapture",
+        "seed {seed}: {problem}\n  with the operations {left:?} of\n{}\n  again with MSKP_SEED={seed} cargo test --workspace --test simulate -- --nocapture",
         Spec::drawn(&Dice(Entropy::seeded(seed))).toml()
     )
 }
