@@ -331,3 +331,82 @@ fn update_survives_a_death_at_every_point() {
 fn destroy_survives_a_death_at_every_point() {
     exhaust("destroy", &[(Verb::Apply, MYSQL_CDC)], Verb::Destroy, MYSQL_CDC);
 }
+
+/// A destroy from here leaves what was there `before` any of it, and nothing in state.
+fn leaves_no_trace(cloud: &mut Cloud, toml: &str, before: &BTreeSet<String>) -> Result<(), String> {
+    run(cloud, Verb::Destroy, toml, false)?;
+    let after = outside::inventory(cloud);
+    let left: Vec<_> = after.symmetric_difference(before).collect();
+    if !left.is_empty() {
+        return Err(format!("left or taken: {left:?}"));
+    }
+    let records = state(&cloud.disk).records;
+    if records.is_empty() { Ok(()) } else { Err(format!("recorded: {records:?}")) }
+}
+
+fn without_snapshot() -> String {
+    let toml = MYSQL_CDC.replace("on_destroy = \"snapshot\"", "on_destroy = \"delete\"");
+    assert_ne!(toml, MYSQL_CDC);
+    toml
+}
+
+#[test]
+fn a_create_that_died_anywhere_is_destroyed_without_a_trace() {
+    let toml = without_snapshot();
+    let mut cloud = Cloud::new(Settings::default());
+    let before = outside::inventory(&cloud);
+    let (counted, left) = run(&mut cloud, Verb::Apply, &toml, true).unwrap();
+    let (next, tried) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let problems = Mutex::new(Vec::new());
+    let stride = stride();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(left) = left.get(next.fetch_add(stride, Ordering::Relaxed)) {
+                    let n = tried.fetch_add(1, Ordering::Relaxed);
+                    if let Err(problem) = leaves_no_trace(&mut left.cloud(), &toml, &before) {
+                        let at = format!("the {n}th ({})", left.what);
+                        problems.lock().unwrap().push(format!("{at}: {problem}"));
+                    }
+                }
+            });
+        }
+    });
+    let (tried, problems) = (tried.into_inner(), problems.into_inner().unwrap());
+    println!("destroyed after a death at {tried} of {counted} points of a create");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert_eq!(tried, counted.div_ceil(stride));
+}
+
+/// What failed in AWS, late or at once, is in nobody's way.
+#[test]
+fn what_failed_is_destroyed_without_a_trace() {
+    let toml = without_snapshot();
+    for dial in [
+        "kafka.create-fails",
+        "rds.create-cluster-fails",
+        "rds.create-instance-fails",
+        "kafkaconnect.create-fails",
+    ] {
+        let mut cloud = Cloud::new(Settings::default());
+        let before = outside::inventory(&cloud);
+        cloud.world.with(|world| world.faults.set(dial, json!(true)));
+        let failed = run(&mut cloud, Verb::Apply, &toml, false);
+        assert!(failed.is_err(), "{dial} fails nothing");
+        // Killed, or run anew: what is there is destroyed either way, and so it is while it still fails.
+        leaves_no_trace(&mut cloud.fork(), &toml, &before)
+            .unwrap_or_else(|e| panic!("{dial}: {e}"));
+    }
+}
+
+/// Everything was deleted by somebody else, as far as AWS lets anybody, before the destroy.
+#[test]
+fn a_destroy_of_what_is_gone_is_no_failure() {
+    let toml = without_snapshot();
+    let mut cloud = Cloud::new(Settings::default());
+    let before = outside::inventory(&cloud);
+    let empty = cloud.world.snapshot();
+    run(&mut cloud, Verb::Apply, &toml, false).unwrap();
+    cloud.world.with(|world| *world = empty);
+    leaves_no_trace(&mut cloud, &toml, &before).unwrap();
+}
