@@ -384,7 +384,6 @@ fn what_failed_is_destroyed_without_a_trace() {
     let toml = without_snapshot();
     for dial in [
         "kafka.create-fails",
-        "rds.create-cluster-fails",
         "rds.create-instance-fails",
         "kafkaconnect.create-fails",
     ] {

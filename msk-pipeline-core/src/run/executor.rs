@@ -315,6 +315,7 @@ impl Executor<'_> {
             requests,
             want: self.wanted(step)?,
             accepted: None,
+            awaited: Vec::new(),
             waiting: None,
             attempts: BTreeMap::new(),
         };
@@ -388,6 +389,8 @@ struct Walk<'a> {
     want: Option<Value>,
     /// The call that AWS accepted last in this run, and when.
     accepted: Option<(Value, Timestamp)>,
+    /// What was to follow the wait that this walk watched last.
+    awaited: Vec<ErasedProposed>,
     /// What is waited for, since when, and how it looked.
     waiting: Option<(String, Timestamp, String)>,
     /// Failures by class and call since the last call that was accepted, for the pauses between attempts.
@@ -405,7 +408,10 @@ impl Walk<'_> {
                     return self.ready(outputs).await;
                 }
                 Next::Converged(_) | Next::Gone => return self.gone().await,
-                Next::Wait { condition, .. } => self.wait(condition).await?,
+                Next::Wait { condition, then } => {
+                    self.awaited = then;
+                    self.wait(condition).await?;
+                }
                 Next::Calls(calls) => {
                     self.waiting = None;
                     match calls.into_iter().next() {
@@ -587,8 +593,13 @@ impl Walk<'_> {
         }
     }
 
-    /// The plan is what happens: only listed calls are sent.
+    /// The plan is what happens: only listed calls are sent. What was being made when it was planned, and became usable while this
+    /// walk watched, holds as much data as it did then: none.
     fn check_listed(&self, call: &ErasedProposed) -> Result<(), Halt> {
+        let same =
+            |a: &&ErasedProposed| a.op == call.op && a.effect == call.effect && a.call == call.call;
+        let data = self.awaited.iter().find(same).map_or(&call.data, |a| &a.data);
+        let call = &ErasedProposed { data: data.clone(), ..call.clone() };
         if self.step.calls.iter().any(|planned| planned.lists(call)) {
             return Ok(());
         }
