@@ -44,6 +44,9 @@ pub enum EditError {
         /// The serial given.
         found: u64,
     },
+    /// Resources are recorded.
+    #[error("resources are recorded already: {0}")]
+    Occupied(usize),
     /// The other state has a form that this code is too old for.
     #[error("it has format {0}, which this version does not know")]
     Newer(u32),
@@ -110,6 +113,18 @@ impl State {
         Ok(State { head: self.head, serial: other.serial + 1, ..other })
     }
 
+    /// A state that was made again from marks, in the place of this one, which is lost. The journal goes on where it is.
+    ///
+    /// # Errors
+    /// Something is recorded here.
+    pub fn restored_from(&self, rebuilt: State) -> Result<State, EditError> {
+        if !self.records.is_empty() {
+            return Err(EditError::Occupied(self.records.len()));
+        }
+        let serial = self.serial.max(rebuilt.serial) + 1;
+        Ok(State { head: self.head, serial, ..rebuilt })
+    }
+
     fn check_still(&self, address: &Address) -> Result<(), EditError> {
         let record =
             self.records.get(address).ok_or_else(|| EditError::Unknown(address.clone()))?;
@@ -142,6 +157,7 @@ mod tests {
             deps: deps.iter().map(|d| (*d).into()).collect(),
             pending: None,
             origin: None,
+            adoption: None,
         }
     }
 

@@ -1,0 +1,165 @@
+//! Taking over an object that is not ours: what may be taken, and the part of a plan that does it.
+
+use std::collections::BTreeSet;
+
+use super::decide::{Draft, Look, Planner, Role, foreign};
+use super::step::{Action, PlanError};
+use crate::address::Address;
+use crate::graph::{Graph, dependencies};
+use crate::kind::{CallError, ErasedCase, ErasedTarget, MarkSeen, references};
+use crate::state::{Adoption, Object};
+
+use serde_json::Value;
+
+/// Which object is to be taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopt {
+    /// The resource that it is to be. The object is the one with the physical name that the declaration gives this resource.
+    pub address: Address,
+    /// The name or an identifier of the object as its owner knows it; refused unless it is that of the very object.
+    pub id: Option<String>,
+    /// The lineage whose mark the object carries. Without it only an object without a mark is taken.
+    pub from_lineage: Option<String>,
+}
+
+/// Why an object that is as wanted can't be taken over.
+pub(crate) const UNMARKABLE: &str = "its kind can't put the mark on an object that exists: give it another name, or declare it with `existing`";
+
+/// What to do about somebody else's object.
+pub(crate) fn help_with_foreign(address: &Address, mark: Option<&MarkSeen>) -> String {
+    let from = match mark {
+        Some(MarkSeen::Lineage { lineage, .. }) => format!(" --from-lineage {lineage}"),
+        _ => String::new(),
+    };
+    format!(
+        "take it over with `adopt {address}{from}`, give it another name, remove that object, or declare it with `existing`"
+    )
+}
+
+/// A reason and what to do about it.
+type No = (String, String);
+
+impl Planner<'_> {
+    /// What is to be taken over, if this is where.
+    pub(super) fn adopts(&self, address: &Address) -> Option<&Adopt> {
+        self.options.adopt.filter(|adopt| adopt.address == *address)
+    }
+
+    /// Whether what was observed at `address` is what is to be taken over.
+    ///
+    /// # Errors
+    /// Why not, and what to do about it.
+    pub(super) fn check_adopted(
+        &self,
+        adopt: &Adopt,
+        look: &Look,
+        case: &ErasedCase,
+        displaced: Option<&Object>,
+    ) -> Result<(), No> {
+        let address = &adopt.address;
+        let name = look.kind.name(&look.target.props).unwrap_or_default();
+        let no = |because: String, help: String| Err((because, help));
+        if let Some(old) = displaced {
+            return no(
+                format!("`{}` is recorded there, and the declaration names `{name}`", old.name),
+                format!("forget it with `state rm {address}`, or let `apply` replace it"),
+            );
+        }
+        if let Some(missing) = references(&look.target.props).first() {
+            let needed = &missing.address;
+            return no(
+                format!("it needs {needed}, which is not ready"),
+                format!("adopt {needed}, or apply, first"),
+            );
+        }
+        let told = |error: CallError| (error.to_string(), String::new());
+        let seen = case.seen.as_ref();
+        let Some(seen) = seen.filter(|s| !matches!(look.kind.status(s), Ok(None))) else {
+            return no(
+                format!("there is no `{name}`, which is what {address} is named"),
+                "what does not exist is made by `apply`; what has another name can't be taken over, but declared with `existing` where the section has that key".into(),
+            );
+        };
+        let ids = look.kind.ids(seen).map_err(told)?;
+        if let Some(id) = adopt.id.as_ref().filter(|id| **id != name && !ids.contains(id)) {
+            let known = ids.iter().filter(|id| !id.is_empty()).map(|id| format!(", {id}"));
+            return no(
+                format!("{address} is `{name}`{}, not `{id}`", known.collect::<String>()),
+                "names follow from the pipeline's name and the address; declare another object with `existing` where the section has that key".into(),
+            );
+        }
+        let mark = look.kind.mark(seen).map_err(told)?;
+        let found = match &mark {
+            MarkSeen::Lineage { lineage, .. } => Some(lineage),
+            _ => None,
+        };
+        match &adopt.from_lineage {
+            Some(from) if found != Some(from) => no(
+                match found {
+                    Some(found) => {
+                        format!("`{name}` carries the mark of lineage {found}, not {from}")
+                    }
+                    None => format!("`{name}` carries no mark, and so not that of lineage {from}"),
+                },
+                "look whose it is, and name exactly that".into(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// How somebody else's object is taken over, if it may be: by the command that is planned for.
+    pub(super) fn adoption(&self, adopt: &Adopt, mark: &MarkSeen) -> Option<Adoption> {
+        Some(Adoption { from: adopt.from_lineage.clone() }).filter(|a| a.covers(mark))
+    }
+
+    /// Whether an object that is as wanted would be ours once it is recorded. A part, which its kind can't mark, is; other objects are
+    /// by their mark alone.
+    pub(super) async fn becomes_ours(
+        &self,
+        look: &Look,
+        outputs: &Value,
+        name: &str,
+    ) -> Result<bool, CallError> {
+        let was = Some((look.target.props.clone(), outputs.clone()));
+        let target = ErasedTarget { was, pursuit: None, ..look.target.clone() };
+        let seen = self.reader.observe(&look.kind, &target).await?;
+        let mark = seen.map(|seen| look.kind.mark(&seen)).transpose()?;
+        Ok(mark.is_none_or(|mark| foreign(&mark, &self.lineage, name, None).is_none()))
+    }
+
+    /// Leaves of the plan what takes one object over: its own step, and the notes of what it needs that are not in state yet.
+    pub(super) fn narrow(&mut self, graph: &Graph, adopt: &Adopt) {
+        if graph.get(adopt.address.as_str()).is_none() {
+            let help = "list addresses with `graph`";
+            self.refuse(&adopt.address, "nothing of that address is declared", help);
+        }
+        let mut needed = BTreeSet::from([adopt.address.clone()]);
+        let mut next = vec![adopt.address.clone()];
+        while let Some(address) = next.pop() {
+            let deps = graph.get(address.as_str()).map(dependencies).unwrap_or_default();
+            next.extend(deps.into_iter().filter(|dep| needed.insert(dep.clone())));
+        }
+        let own = |address: &Address| *address == adopt.address;
+        let made = |d: &Draft| own(&d.step.address) && d.step.action == Action::Create;
+        if self.drafts.iter().any(made) {
+            let help = "let `apply` finish that";
+            self.refuse(
+                &adopt.address,
+                "it is being made by an earlier run of this pipeline",
+                help,
+            );
+        }
+        self.drafts.retain(|d| {
+            d.role == Role::Converge
+                && (own(&d.step.address)
+                    || d.step.action == Action::Record && needed.contains(&d.step.address))
+        });
+        self.refusals.retain(|refusal| own(&refusal.address));
+        let observed = |e: &PlanError| match e {
+            PlanError::Observe { address, .. } | PlanError::UnknownKind { address, .. } => {
+                needed.contains(address)
+            }
+        };
+        self.errors.retain(observed);
+    }
+}
