@@ -184,15 +184,18 @@ impl Step {
         approved: &[ApprovedCall],
         outputs: &BTreeMap<Address, Value>,
     ) -> bool {
-        self.calls.iter().all(|call| {
-            approved.iter().any(|a| {
-                a.address == self.address
-                    && a.generation == self.generation
-                    && a.op == call.op
-                    && a.data >= call.data.verdict
-                    && holds_given(&a.call, &call.call, outputs)
+        // Taking an object over without a call is approved by no call either.
+        let shown = self.adoption.is_none() || !self.calls.is_empty();
+        shown
+            && self.calls.iter().all(|call| {
+                approved.iter().any(|a| {
+                    a.address == self.address
+                        && a.generation == self.generation
+                        && a.op == call.op
+                        && a.data >= call.data.verdict
+                        && holds_given(&a.call, &call.call, outputs)
+                })
             })
-        })
     }
 }
 
