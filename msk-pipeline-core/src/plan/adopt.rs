@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::decide::{Draft, Look, Planner, Role, foreign};
 use super::step::{Action, PlanError};
 use crate::address::Address;
 use crate::graph::{Graph, dependencies};
 use crate::kind::{CallError, ErasedCase, ErasedTarget, MarkSeen, references};
 use crate::state::{Adoption, Object};
-
-use serde_json::Value;
 
 /// Which object is to be taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,41 +22,21 @@ pub struct Adopt {
     pub from_lineage: Option<String>,
 }
 
-/// Why an object that is as wanted can't be taken over.
-pub(crate) const UNMARKABLE: &str = "its kind can't put the mark on an object that exists: give it another name, or declare it with `existing`";
-
-/// What to do about somebody else's object.
-pub(crate) fn help_with_foreign(address: &Address, mark: Option<&MarkSeen>) -> String {
-    let from = match mark {
-        Some(MarkSeen::Lineage { lineage, .. }) => format!(" --from-lineage {lineage}"),
-        _ => String::new(),
-    };
-    format!(
-        "take it over with `adopt {address}{from}`, give it another name, remove that object, or declare it with `existing`"
-    )
-}
-
 /// A reason and what to do about it.
 type No = (String, String);
 
-impl Planner<'_> {
-    /// What is to be taken over, if this is where.
-    pub(super) fn adopts(&self, address: &Address) -> Option<&Adopt> {
-        self.options.adopt.filter(|adopt| adopt.address == *address)
-    }
-
-    /// Whether what was observed at `address` is what is to be taken over.
+impl Adopt {
+    /// Whether what was observed at the address is what is to be taken over.
     ///
     /// # Errors
     /// Why not, and what to do about it.
-    pub(super) fn check_adopted(
+    pub(super) fn check(
         &self,
-        adopt: &Adopt,
         look: &Look,
         case: &ErasedCase,
         displaced: Option<&Object>,
     ) -> Result<(), No> {
-        let address = &adopt.address;
+        let address = &self.address;
         let name = look.kind.name(&look.target.props).unwrap_or_default();
         let no = |because: String, help: String| Err((because, help));
         if let Some(old) = displaced {
@@ -81,7 +61,7 @@ impl Planner<'_> {
             );
         };
         let ids = look.kind.ids(seen).map_err(told)?;
-        if let Some(id) = adopt.id.as_ref().filter(|id| **id != name && !ids.contains(id)) {
+        if let Some(id) = self.id.as_ref().filter(|id| **id != name && !ids.contains(id)) {
             let known = ids.iter().filter(|id| !id.is_empty()).map(|id| format!(", {id}"));
             return no(
                 format!("{address} is `{name}`{}, not `{id}`", known.collect::<String>()),
@@ -93,8 +73,9 @@ impl Planner<'_> {
             MarkSeen::Lineage { lineage, .. } => Some(lineage),
             _ => None,
         };
-        match &adopt.from_lineage {
-            Some(from) if found != Some(from) => no(
+        match &self.from_lineage {
+            // Ours already: an earlier attempt came so far.
+            Some(from) if found != Some(from) && found != Some(&case.mark.lineage) => no(
                 match found {
                     Some(found) => {
                         format!("`{name}` carries the mark of lineage {found}, not {from}")
@@ -107,9 +88,30 @@ impl Planner<'_> {
         }
     }
 
-    /// How somebody else's object is taken over, if it may be: by the command that is planned for.
-    pub(super) fn adoption(&self, adopt: &Adopt, mark: &MarkSeen) -> Option<Adoption> {
-        Some(Adoption { from: adopt.from_lineage.clone() }).filter(|a| a.covers(mark))
+    /// How an object with this mark is taken over; `None` if that is not what was asked for.
+    pub(super) fn covering(&self, mark: &MarkSeen) -> Option<Adoption> {
+        Some(Adoption { from: self.from_lineage.clone() }).filter(|a| a.covers(mark))
+    }
+}
+
+/// Why an object that is as wanted can't be taken over.
+pub(crate) const UNMARKABLE: &str = "its kind can't put the mark on an object that exists: give it another name, or declare it with `existing`";
+
+/// What to do about somebody else's object.
+pub(crate) fn help_with_foreign(address: &Address, mark: Option<&MarkSeen>) -> String {
+    let from = match mark {
+        Some(MarkSeen::Lineage { lineage, .. }) => format!(" --from-lineage {lineage}"),
+        _ => String::new(),
+    };
+    format!(
+        "take it over with `adopt {address}{from}`, give it another name, remove that object, or declare it with `existing`"
+    )
+}
+
+impl Planner<'_> {
+    /// What is to be taken over, if this is where.
+    pub(super) fn adopts(&self, address: &Address) -> Option<&Adopt> {
+        self.options.adopt.filter(|adopt| adopt.address == *address)
     }
 
     /// Whether an object that is as wanted would be ours once it is recorded. A part, which its kind can't mark, is; other objects are

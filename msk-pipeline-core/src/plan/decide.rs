@@ -258,7 +258,7 @@ impl Planner<'_> {
         };
         let mut generation = incumbent.as_ref().map_or(record.newest() + 1, |o| o.generation);
         let adopt = self.adopts(address);
-        let fit = adopt.map(|adopt| self.check_adopted(adopt, look, &case, displaced));
+        let fit = adopt.map(|adopt| adopt.check(look, &case, displaced));
         if let Some(Err((because, help))) = fit {
             return self.refuse(address, because, &help);
         }
@@ -269,7 +269,7 @@ impl Planner<'_> {
         let mut adoption = begun.filter(taken);
         let mut decided = self.next(kind, &case, adoption.as_ref());
         if let (Some(adopt), Err(Obstacle::Foreign(_, mark))) = (adopt, &decided)
-            && let Some(wanted) = self.adoption(adopt, mark)
+            && let Some(wanted) = adopt.covering(mark)
         {
             // Whatever is recorded of that name was another object.
             (case.was, case.pursuit) = (None, None);
