@@ -289,7 +289,7 @@ fn an_adoption_survives_every_kill() {
     assert!(adopt(&mut undisturbed, &points).unwrap().unwrap().is_complete());
     let counted = points.counted.load(Ordering::Relaxed);
     let expected = end(&undisturbed);
-    let mut continued = 0;
+    let (mut continued, mut left) = (0, 0);
     for fatal in 1..=counted {
         let at = format!("killed at {fatal} of {counted}");
         let mut killed = base.fork();
@@ -300,6 +300,16 @@ fn an_adoption_survives_every_kill() {
         let summary = adopt(&mut again, &Points::kill_at(0)).unwrap().unwrap();
         assert!(summary.is_complete(), "{at}: {summary:?}");
         assert_eq!(end(&again), expected, "{at}");
+        // A destroy deletes it only once the mark is ours.
+        let theirs = |cloud: &Cloud| {
+            let world = cloud.world.with(|w| serde_json::to_string(&w.state.logs).unwrap());
+            world.contains(lineage)
+        };
+        let mut destroyed = killed.fork();
+        let summary = run(&mut destroyed, Store::File, &Points::kill_at(0), Verb::Destroy, &edited);
+        assert!(summary.unwrap().unwrap().is_complete(), "{at}");
+        assert_eq!(theirs(&destroyed), theirs(&killed), "{at}");
+        left += usize::from(is_begun && theirs(&killed));
         // By an apply, if the consent was journaled; otherwise it still refuses.
         let mut applied = killed.fork();
         let summary = run(&mut applied, Store::File, &Points::kill_at(0), Verb::Apply, &edited);
@@ -313,8 +323,10 @@ fn an_adoption_survives_every_kill() {
             Err(error) => panic!("{at}: {error}"),
         }
     }
-    println!("adoption: {counted} points, {continued} continued by apply");
-    assert!(continued > 3 && continued < counted);
+    println!(
+        "adoption: {counted} points, {continued} continued by apply, {left} left alone by destroy"
+    );
+    assert!(continued > 3 && continued < counted && left > 0);
 }
 
 // ---- State made again ---------------------------------------------------------------------------------------------------------------

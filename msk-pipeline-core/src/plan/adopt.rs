@@ -165,3 +165,118 @@ impl Planner<'_> {
         self.errors.retain(observed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use serde_json::json;
+
+    use super::*;
+    use crate::entropy::Entropy;
+    use crate::graph::Resource;
+    use crate::kind::{Case, Effect, Guard, Kind, Mark, Next, Proposed, Registry, Sent, Target};
+    use crate::run::{ApplyOptions, AutoApprove, Cancel, Engine, NoEvents, RunError, RunSummary};
+    use crate::state::{MemoryStore, Pin};
+    use crate::{RealClock, Timestamp};
+
+    /// A sign on somebody else's door: its text, and the lineage on it.
+    #[derive(Default, Clone)]
+    struct Door(Arc<Mutex<(String, Option<String>)>>);
+
+    /// `paints` sets the text, and with `marks` the mark, too.
+    #[derive(Clone)]
+    struct Sign {
+        door: Door,
+        paints: bool,
+        marks: bool,
+    }
+
+    #[async_trait]
+    impl Kind for Sign {
+        const TYPE: &'static str = "sign";
+        type Props = String;
+        type Seen = (String, Option<String>);
+        type Outputs = String;
+        type Call = String;
+
+        fn name(_: &String) -> String {
+            "door".into()
+        }
+        async fn observe(&self, _: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+            Ok(Some(self.door.0.lock().unwrap().clone()))
+        }
+        fn mark(seen: &Self::Seen) -> MarkSeen {
+            let lineage = seen.1.clone();
+            let pipeline = String::new();
+            lineage.map_or(MarkSeen::Absent, |lineage| MarkSeen::Lineage { lineage, pipeline })
+        }
+        fn calls(&self, case: &Case<Self>) -> Next<String, String> {
+            let (Some(want), Some((text, lineage))) = (&case.want, &case.seen) else {
+                return Next::Gone;
+            };
+            let Mark { lineage: ours, .. } = &case.mark;
+            if text == want && !(self.marks && lineage.as_ref() != Some(ours)) || !self.paints {
+                return Next::Converged(text.clone());
+            }
+            let call = format!("{want} {ours}");
+            Next::Calls(vec![Proposed::new("paint", Effect::Update, call)])
+        }
+        async fn perform(&self, call: &String, _: &Guard) -> Result<Sent, CallError> {
+            let (text, lineage) = call.split_once(' ').unwrap();
+            let mut door = self.door.0.lock().unwrap();
+            door.0 = text.to_owned();
+            if self.marks {
+                door.1 = Some(lineage.to_owned());
+            }
+            Ok(Sent::default())
+        }
+    }
+
+    async fn adopted(sign: Sign) -> (Result<RunSummary, RunError>, Option<Object>) {
+        let registry = Registry::default().with(sign);
+        let resource = Resource {
+            address: "door".into(),
+            kind: "sign".into(),
+            stage: "all".into(),
+            props: json!("welcome"),
+            needs: Vec::new(),
+        };
+        let graph = Graph::build(vec![resource], &registry).unwrap();
+        let engine = Engine {
+            registry,
+            store: Arc::new(MemoryStore::new()),
+            clock: Arc::new(RealClock::starting_at(Timestamp(0))),
+            entropy: Arc::new(Entropy::seeded(1)),
+            events: Arc::new(NoEvents),
+            pipeline: "p".into(),
+            pin: Pin::default(),
+            who: "test".into(),
+        };
+        let adopt = Some(Adopt { address: "door".into(), id: None, from_lineage: None });
+        let options = ApplyOptions { adopt, ..ApplyOptions::default() };
+        let outcome = engine.apply(&graph, options, &AutoApprove, &Cancel::never()).await;
+        let mut records = engine.state().await.unwrap().records;
+        (outcome, records.remove("door").and_then(|r| r.current))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_no_mark_is_refused_by_the_plan_or_else_by_the_step() {
+        let door = Door::default();
+        let sign = Sign { door: door.clone(), paints: false, marks: false };
+        let (outcome, object) = adopted(sign.clone()).await;
+        let refused = matches!(&outcome, Err(RunError::Refused(r)) if r[0].help == UNMARKABLE);
+        assert!(refused && object.is_none(), "{outcome:?}");
+
+        // What it comes to shows only once it was painted.
+        let (outcome, object) = adopted(Sign { paints: true, ..sign.clone() }).await;
+        assert_eq!(outcome.unwrap().failed, ["door".into()]);
+        assert!(!object.unwrap().was_ready());
+        assert_eq!(*door.0.lock().unwrap(), ("welcome".into(), None));
+
+        let (outcome, object) = adopted(Sign { paints: true, marks: true, ..sign }).await;
+        assert_eq!(outcome.unwrap().adopted, 1);
+        assert!(object.unwrap().was_ready());
+    }
+}

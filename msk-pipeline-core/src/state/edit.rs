@@ -232,6 +232,11 @@ mod tests {
         assert!(matches!(other, Err(EditError::OtherWorld { .. })), "{other:?}");
         let newer = here.replaced_by(State { format: 2, ..pushed.clone() });
         assert_eq!(newer, Err(EditError::Newer(2)));
+        let occupied = here.restored_from(State { serial: 9, ..state() });
+        assert_eq!(occupied, Err(EditError::Occupied(2)));
+        let bare = State { records: [].into(), ..state() };
+        let restored = bare.restored_from(State { lineage: "m".into(), head: 0, ..state() });
+        assert_eq!(restored, Ok(State { lineage: "m".into(), serial: 5, ..state() }));
         let empty = State::default().replaced_by(pushed.clone()).unwrap();
         assert_eq!(empty, State { head: 0, serial: 5, ..pushed });
     }
