@@ -50,7 +50,7 @@ pub(crate) struct Global {
     /// Set a variable, which the file uses as ${var.NAME}; repeatable
     #[arg(long = "var", global = true, value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) vars: Vec<(String, String)>,
-    /// Print one JSON document, or for apply and destroy one JSON event a line
+    /// Print one JSON document, or for apply, destroy and adopt one JSON event a line
     #[arg(long, global = true, env = "MSKP_JSON", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Delete everything that apply made, dependents first
     Destroy(DestroyArgs),
+    /// Take over an object that exists and is not ours: brings it to what is declared, and marks it
+    Adopt(AdoptArgs),
     /// Show what is recorded, what is in flight, and whether AWS still agrees; changes nothing
     Status,
     /// Print outputs: ids, ARNs, endpoints
@@ -115,6 +117,7 @@ impl Command {
             Command::Plan(_) => "plan",
             Command::Apply(_) => "apply",
             Command::Destroy(_) => "destroy",
+            Command::Adopt(_) => "adopt",
             Command::Status => "status",
             Command::Output { .. } => "output",
             Command::State { .. } => "state",
@@ -125,7 +128,7 @@ impl Command {
 
     /// True for the commands whose JSON is a stream of events.
     pub(crate) fn is_run(&self) -> bool {
-        matches!(self, Command::Apply(_) | Command::Destroy(_))
+        matches!(self, Command::Apply(_) | Command::Destroy(_) | Command::Adopt(_))
     }
 }
 
@@ -204,6 +207,44 @@ pub(crate) struct DestroyArgs {
     pub(crate) lock_timeout: Duration,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// The resource that the object is to be; the object has the name that the file gives it
+    pub(crate) address: String,
+    /// The object's name, ARN or id, to be sure that it is that one
+    pub(crate) id: Option<String>,
+    /// Take it from the state of this lineage, whose mark it carries
+    #[arg(long, value_name = "LINEAGE", env = "MSKP_FROM_LINEAGE", hide_env = true)]
+    pub(crate) from_lineage: Option<String>,
+    /// Pass the gate without a question; does not agree to losing data
+    #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) auto_approve: bool,
+    /// Pass the gate of this stage; repeatable
+    #[arg(
+        long,
+        value_name = "STAGE",
+        value_delimiter = ',',
+        env = "MSKP_APPROVE",
+        hide_env = true
+    )]
+    pub(crate) approve: Vec<String>,
+    /// Agree that this resource's data is lost or read again; repeatable
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(env = "MSKP_ALLOW_DATA_LOSS", hide_env = true)]
+    pub(crate) allow_data_loss: Vec<String>,
+    /// How long to wait for another run to end: 30s, 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+    #[arg(env = "MSKP_LOCK_TIMEOUT", hide_env = true)]
+    pub(crate) lock_timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RebuildArgs {
+    /// Record what was found without a question
+    #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) auto_approve: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum StateCommand {
     /// Every recorded resource
@@ -235,6 +276,8 @@ pub(crate) enum StateCommand {
         /// The address as it is in the file
         to: String,
     },
+    /// Make a lost state again from the marks on the objects that the file names
+    Rebuild(RebuildArgs),
     /// Forget a resource: it stays in AWS and is nobody's
     Rm {
         /// Its address

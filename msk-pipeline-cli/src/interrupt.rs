@@ -74,7 +74,7 @@ impl Interrupt {
 /// What is said at the first signal.
 fn stopping(verb: &str) -> &'static str {
     match verb {
-        "apply" | "destroy" => {
+        "apply" | "destroy" | "adopt" => {
             "Stopping: no new call is made, requests already sent get 5 s. Once more stops at once."
         }
         "local" => "Stopping: requests under way are answered, the world stays.",
@@ -85,7 +85,7 @@ fn stopping(verb: &str) -> &'static str {
 /// Ends the process where it is. The journal makes that safe.
 fn end(printer: &Printer, verb: &'static str, again: &str) -> ! {
     printer.tell(&match verb {
-        "apply" | "destroy" => {
+        "apply" | "destroy" | "adopt" => {
             format!("Stopped. What was begun is in the journal; this continues: {again}")
         }
         _ => format!("Stopped. Again: {again}"),

@@ -37,12 +37,17 @@ impl Approver for Gates {
         if !self.printer.interactive {
             return Answer::Later;
         }
-        let count = |of: &[Action]| gate.steps.iter().filter(|s| of.contains(&s.action)).count();
+        let count = |of: &[Action]| {
+            let steps = gate.steps.iter().filter(|s| s.adoption.is_none());
+            steps.filter(|s| of.contains(&s.action)).count()
+        };
+        let taken = gate.steps.iter().filter(|s| s.adoption.is_some()).count();
         let parts: Vec<String> = [
             ("create", count(&[Action::Create])),
             ("change", count(&[Action::Update])),
             ("delete", count(&[Action::Delete])),
             ("wait for", count(&[Action::Wait])),
+            ("take over", taken),
         ]
         .into_iter()
         .filter(|(_, n)| *n > 0)

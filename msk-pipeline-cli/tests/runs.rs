@@ -348,3 +348,103 @@ fn something_is_said_at_once() {
     assert!(first < Duration::from_millis(500), "{first:?}");
     println!("first output after {first:?}");
 }
+
+/// The state of the only pipeline in a folder is lost; the lineage that it had.
+fn lose_state(folder: &Path) -> String {
+    let output = expect(folder, "--local --json state list", 0);
+    let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    fs::remove_dir_all(folder.join(".msk-pipeline/orders")).expect("removed");
+    listed["lineage"].as_str().expect("a lineage").to_owned()
+}
+
+#[test]
+fn somebody_elses_object_is_adopted_by_name_and_with_consent() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    expect(folder, "--local apply --auto-approve", 0);
+    let before = inventory(folder);
+    let lineage = lose_state(folder);
+    let command = format!("adopt kafka.main.logs --from-lineage {lineage}");
+    let text = err(&expect(folder, "--local apply --auto-approve", 1));
+    assert!(text.contains(&command), "{text}");
+
+    expect(folder, "--local adopt kafka.main.nothing --auto-approve", 3);
+    let text = err(&expect(folder, "--local adopt kafka.main.logs --auto-approve", 1));
+    assert!(text.contains("belongs to another state") && text.contains(&command), "{text}");
+    let other = "adopt kafka.main.logs --from-lineage lineage-of-nobody --auto-approve";
+    let text = err(&expect(folder, &format!("--local {other}"), 1));
+    assert!(text.contains(&lineage), "{text}");
+    let named = |id: &str| {
+        format!("--local adopt kafka.main.logs {id} --from-lineage {lineage} --auto-approve")
+    };
+    let text = err(&expect(folder, &named("/aws/msk/another"), 1));
+    assert!(text.contains("not `/aws/msk/another`"), "{text}");
+    // The cluster needs what isn't ours yet.
+    let early = format!("--local adopt kafka.main.cluster --from-lineage {lineage} --auto-approve");
+    let text = err(&expect(folder, &early, 1));
+    assert!(text.contains("which is not ready"), "{text}");
+    assert_eq!(out(&expect(folder, "--local state list", 0)), "", "nothing is recorded");
+
+    // Without consent the plan is shown, and nothing is done.
+    let text = err(&expect(folder, &format!("--local {command}"), 4));
+    assert!(text.contains("~ take over kafka.main.logs"), "{text}");
+    assert!(text.contains("1 to take over") && text.contains("TagResource"), "{text}");
+    assert!(text.contains(&format!("Next: msk-pipeline --local {command}")), "{text}");
+    assert_eq!(out(&expect(folder, "--local state list", 0)), "", "nothing is recorded");
+
+    let arn = out(&expect(folder, "--local --json local inventory", 0));
+    let arn = arn.split('"').find(|s| s.contains("/msk/orders")).map(str::to_owned);
+    let arn = arn.unwrap_or_else(|| panic!("a log group"));
+    let text = err(&expect(folder, &named(&arn), 0));
+    assert!(text.contains("1 taken over"), "{text}");
+    let listed = out(&expect(folder, "--local state list", 0));
+    assert!(listed.contains("kafka.main.logs") && listed.lines().count() == 1, "{listed}");
+    // It is ours now: a second time changes nothing, and an apply does not name it any more.
+    for again in ["adopt kafka.main.logs", &command] {
+        let text = err(&expect(folder, &format!("--local {again}"), 0));
+        assert!(text.contains("No changes"), "{text}");
+    }
+    let text = err(&expect(folder, "--local apply --auto-approve", 1));
+    assert!(
+        !text.contains("adopt kafka.main.logs") && text.contains("adopt kafka.main."),
+        "{text}"
+    );
+    assert_eq!(inventory(folder), before);
+
+    let text = err(&expect(folder, "--local destroy --auto-approve", 0));
+    assert!(text.contains("1 deleted"), "only what was taken over: {text}");
+}
+
+#[test]
+fn a_lost_state_is_made_again_from_marks() {
+    let folder = with_file(FILE);
+    let folder = folder.path();
+    let text = err(&expect(folder, "--local state rebuild --auto-approve", 1));
+    assert!(text.contains("no object carries a mark"), "{text}");
+    expect(folder, "--local apply --auto-approve", 0);
+    let text = err(&expect(folder, "--local state rebuild --auto-approve", 3));
+    assert!(text.contains("recorded already"), "{text}");
+    let listed = out(&expect(folder, "--local state list", 0));
+    let before = inventory(folder);
+    let lineage = lose_state(folder);
+
+    let asked = expect(folder, "--local state rebuild", 4);
+    assert!(out(&asked).contains("kafka.main.cluster        aws.kafka.cluster"), "{}", out(&asked));
+    assert_eq!(out(&expect(folder, "--local state list", 0)), "", "nothing is recorded");
+    let asked = expect(folder, "--local --json state rebuild", 4);
+    let asked: Value = serde_json::from_slice(&asked.stdout).expect("one document");
+    assert_eq!(asked["recorded"], false);
+    assert_eq!(asked["lineage"], lineage);
+    let found = asked["found"].as_array().expect("a list");
+    assert_eq!(found.len(), listed.lines().count());
+
+    let text = err(&expect(folder, "--local state rebuild --auto-approve", 0));
+    assert!(text.contains(&lineage), "{text}");
+    assert_eq!(out(&expect(folder, "--local state list", 0)), listed);
+    let planned = out(&expect(folder, "--local plan --detailed-exitcode", 0));
+    assert!(planned.contains("No changes") && !planned.contains("noted"), "{planned}");
+    assert_eq!(inventory(folder), before);
+    expect(folder, "--local apply --auto-approve", 0);
+    expect(folder, "--local destroy --auto-approve", 0);
+    assert_eq!(out(&expect(folder, "--local state list", 0)), "");
+}

@@ -381,6 +381,82 @@ fn a_faster_object_without_a_mark_is_refused_by_the_step() {
     for_each_birth(&marked(), async |birth| refused_by_the_step(birth, Owner::Nobody).await);
 }
 
+/// The world before a birth, with somebody else's object in the place of the one that would be born, and no trace of it in state.
+async fn occupied(birth: &Birth, owner: Owner) -> Cloud {
+    let Birth { request, before, .. } = birth;
+    let cloud = before.fork();
+    let mut state = load(&cloud).await;
+    state.records.retain(|address, _| address.as_str() != request.address);
+    let cloud = with_state(&cloud, &state).await;
+    let other = Process::simple(&cloud);
+    let kind = other.engine.registry.get(request.kind).unwrap();
+    make_foreign(&other.session, kind.as_ref(), request, &state.lineage, owner).await;
+    Cloud { wall: cloud.wall + Duration::from_hours(1), ..cloud }
+}
+
+#[track_caller]
+fn refused(outcome: Result<msk_pipeline_core::run::RunSummary, RunError>) -> String {
+    match outcome.unwrap_err() {
+        RunError::Refused(refusals) => refusals
+            .iter()
+            .map(|r| format!("{}: {} ({})\n", r.address, r.because, r.help))
+            .collect(),
+        error => panic!("{error}"),
+    }
+}
+
+/// Somebody else's object is refused by an apply, which names the command; that command takes it over without making a second one, and
+/// then it is one of ours like all others.
+async fn is_adopted(birth: &Birth, owner: Owner) {
+    let Request { kind, address, .. } = &birth.request;
+    let cloud = occupied(birth, owner).await;
+    let (process, watch) = process(&cloud).watched(Look);
+    let from = match owner {
+        Owner::AnotherLineage => Some(ANOTHER),
+        Owner::Nobody => None,
+    };
+    let command = from.map_or("`adopt ADDRESS`", |_| "`adopt ADDRESS --from-lineage FROM`");
+    let command = command.replace("ADDRESS", address).replace("FROM", ANOTHER);
+    assert!(refused(process.apply(&WIDE).await).contains(&command), "{command}");
+    // An object of another lineage is taken from that very lineage only.
+    for wrong in [None, Some("lineage-of-a-third")].into_iter().filter(|w| *w != from) {
+        let text = refused(process.adopt(&WIDE, address, None, wrong).await);
+        assert!(text.starts_with(&format!("{address}: ")), "{text}");
+    }
+    assert_eq!(watch.sent(), [], "nothing is done");
+    let before = inventory(&cloud, &process);
+    complete(&process, process.adopt(&WIDE, address, None, from).await);
+    let sent = watch.sent();
+    assert!(sent.iter().all(|s| s.address == *address && s.effect != Effect::Create), "{sent:?}");
+    assert!(*kind == "aws.kafka.topic" || !sent.is_empty(), "it was marked");
+    assert_eq!(inventory(&cloud, &process), before);
+    let state = load(&cloud).await;
+    let record = state.records.iter().find(|(a, _)| a.as_str() == address).unwrap().1;
+    let object = record.current.as_ref().unwrap();
+    assert!(object.was_ready() && object.adoption.is_none(), "{object:?}");
+    complete(&process, process.apply(&WIDE).await);
+    assert_eq!(inventory(&cloud, &process), MADE.inventory);
+    assert_nothing(&process.plan(&WIDE).await, kind);
+    complete(&process, process.destroy(&WIDE).await);
+    assert_eq!(inventory(&cloud, &process), DELETED.0);
+}
+
+#[test]
+fn an_object_of_another_lineage_is_adopted() {
+    for_each_birth(&marked(), async |birth| is_adopted(birth, Owner::AnotherLineage).await);
+}
+
+#[test]
+fn an_object_without_a_mark_is_adopted() {
+    let births = MADE.births.iter().filter(|birth| {
+        // What lies in the bucket under the digest of something else is nothing that this pipeline could want.
+        !BY_PARENT.contains(&birth.request.kind) && birth.request.kind != "aws.s3.object"
+    });
+    for_each_birth(&births.collect::<Vec<_>>(), async |birth| {
+        is_adopted(birth, Owner::Nobody).await;
+    });
+}
+
 /// A state that knows every object, of which none carries its mark.
 #[tokio::test(start_paused = true)]
 async fn a_state_whose_mark_is_on_nothing_changes_nothing() {

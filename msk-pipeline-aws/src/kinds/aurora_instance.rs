@@ -336,6 +336,13 @@ impl Kind for AuroraInstance {
         }
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        match seen {
+            Seen::Instance(instance) => vec![instance.arn.clone()],
+            Seen::Impossible { .. } => Vec::new(),
+        }
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         let Seen::Instance(seen) = seen else { return None };
         let mut says: Vec<String> =

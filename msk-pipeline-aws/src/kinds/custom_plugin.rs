@@ -184,6 +184,10 @@ impl Kind for CustomPlugin {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(Status::new(&seen.state).says(seen.failure.as_ref()))
     }

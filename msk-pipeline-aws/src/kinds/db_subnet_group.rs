@@ -144,6 +144,10 @@ impl Kind for DbSubnetGroup {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,

@@ -184,6 +184,10 @@ impl Kind for MskConfiguration {
         Mark::seen_in_text(&seen.description)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(if seen.deleting { Status::new("DELETING") } else { Status::exists() })
     }
@@ -203,7 +207,16 @@ impl Kind for MskConfiguration {
             }
             (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
             (Some(want), Some(seen)) => {
-                let fields = property_changes(&seen.properties, &want.properties);
+                let mut fields = property_changes(&seen.properties, &want.properties);
+                // Somebody else's that is taken over: the mark is in the description.
+                match Self::mark(seen) {
+                    MarkSeen::Lineage { lineage, .. } if lineage == case.mark.lineage => {}
+                    _ => {
+                        let description = describe(want, &case.mark);
+                        let from = Some(&seen.description);
+                        fields.push(Change::new("description", from, Some(description)));
+                    }
+                }
                 if fields.is_empty() {
                     return Next::Converged(Outputs {
                         arn: seen.arn.clone(),

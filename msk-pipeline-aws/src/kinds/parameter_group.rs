@@ -299,6 +299,10 @@ impl<S: Scope> Kind for ParameterGroup<S> {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,

@@ -222,6 +222,10 @@ impl Kind for Secret {
         if seen.existing { MarkSeen::ReadOnly } else { Mark::seen_in_tags(&seen.tags) }
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(if seen.deleted { Status::new("scheduled for deletion") } else { Status::exists() })
     }

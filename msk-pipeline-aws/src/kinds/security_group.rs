@@ -174,6 +174,10 @@ impl Kind for SecurityGroup {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.group_id.clone()]
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,

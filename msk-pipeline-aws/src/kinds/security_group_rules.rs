@@ -329,6 +329,10 @@ impl Kind for SecurityGroupRules {
         MarkSeen::ByParent
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.group_id.clone()]
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,

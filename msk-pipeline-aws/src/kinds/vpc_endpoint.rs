@@ -231,6 +231,10 @@ impl Kind for VpcEndpoint {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.endpoint_id.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(Status::new(&seen.state).says(Some(&seen.failure)))
     }

@@ -176,6 +176,10 @@ impl Kind for WorkerConfiguration {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(Status::new(&seen.state))
     }

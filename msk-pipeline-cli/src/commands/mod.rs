@@ -1,5 +1,6 @@
 //! One file a verb: it gets settings and a printer, calls the library, and returns how it ended.
 
+mod adopt;
 mod apply;
 mod completions;
 mod destroy;
@@ -8,6 +9,7 @@ mod init;
 mod local;
 mod output;
 mod plan;
+mod rebuild;
 mod run;
 mod schema;
 mod state;
@@ -36,6 +38,7 @@ pub(crate) async fn run(
         Command::Plan(args) => plan::run(settings, printer, args).await,
         Command::Apply(args) => apply::run(settings, printer, args).await,
         Command::Destroy(args) => destroy::run(settings, printer, args).await,
+        Command::Adopt(args) => adopt::run(settings, printer, args).await,
         Command::Status => status::run(settings, printer).await,
         Command::Output { name } => output::run(settings, printer, name.as_deref()).await,
         Command::State { command } => state::run(settings, printer, command).await,

@@ -40,6 +40,10 @@ pub(super) enum Purpose {
     Apply,
     /// To delete it.
     Destroy,
+    /// To take over one object.
+    Adopt,
+    /// To make state again.
+    Rebuild,
 }
 
 impl Purpose {
@@ -49,6 +53,8 @@ impl Purpose {
             Purpose::Status => "Looking at",
             Purpose::Apply => "Applying",
             Purpose::Destroy => "Destroying",
+            Purpose::Adopt => "Adopting for",
+            Purpose::Rebuild => "Looking for objects of",
         }
     }
 
@@ -183,13 +189,14 @@ impl<'a> Run<'a> {
         gates: &Gates,
     ) -> Result<Exit, Failure> {
         let (graph, cancel) = (&self.prepared.graph, &self.interrupt.cancel);
+        let adopts = options.adopt.is_some();
         let result = match self.verb {
             Verb::Apply => self.ticking(self.engine.apply(graph, options, gates, cancel)).await,
             Verb::Destroy => self.ticking(self.engine.destroy(graph, options, gates, cancel)).await,
         };
         self.human.end();
         match result {
-            Ok(summary) => Ok(self.tell(&summary)),
+            Ok(summary) => Ok(self.tell(&summary, adopts)),
             Err(error) => Err(self.fail(&error).await),
         }
     }
@@ -226,17 +233,22 @@ impl<'a> Run<'a> {
         if self.settings.local { format!(" {SIMULATED}") } else { String::new() }
     }
 
-    fn tell(&self, summary: &RunSummary) -> Exit {
+    fn tell(&self, summary: &RunSummary, adopts: bool) -> Exit {
         let exit = exit_of(summary);
-        let next = self.next(summary, exit);
+        let next = match exit {
+            Exit::Done if adopts => {
+                format!("Next: see what else differs with {}", self.settings.command("plan"))
+            }
+            _ => self.next(summary, exit),
+        };
         if self.printer.json {
             let notices = match self.verb {
-                Verb::Apply => serde_json::to_value(&self.prepared.expanded.notices),
-                Verb::Destroy => Ok(Value::Array(Vec::new())),
+                Verb::Apply if !adopts => serde_json::to_value(&self.prepared.expanded.notices),
+                _ => Ok(Value::Array(Vec::new())),
             };
             let notices = notices.unwrap_or_default();
             self.printer.data_json(&json::result(
-                self.verb.as_str(),
+                if adopts { "adopt" } else { self.verb.as_str() },
                 exit,
                 Some(summary),
                 &notices,
@@ -245,12 +257,12 @@ impl<'a> Run<'a> {
             ));
             return exit;
         }
-        self.tell_people(summary, exit);
+        self.tell_people(summary, exit, adopts);
         self.printer.say(next);
         exit
     }
 
-    fn tell_people(&self, summary: &RunSummary, exit: Exit) {
+    fn tell_people(&self, summary: &RunSummary, exit: Exit, adopts: bool) {
         let (p, printer) = (self.printer.err, self.printer);
         let say = |text: String| printer.say(wrap(&text, printer.width(), 4));
         let list = |addresses: &[msk_pipeline_core::Address]| {
@@ -295,7 +307,8 @@ impl<'a> Run<'a> {
         }
         if !summary.open.is_empty() {
             let stages = summary.open.join(", ");
-            let nothing = summary.created + summary.updated + summary.deleted == 0;
+            let nothing =
+                summary.created + summary.updated + summary.deleted + summary.adopted == 0;
             let lead = if nothing { "Nothing was changed" } else { "The rest was carried out" };
             say(p.yellow(match summary.open.len() {
                 1 => format!("{lead}: the gate of stage {stages} is open."),
@@ -306,6 +319,7 @@ impl<'a> Run<'a> {
             (summary.created, "created"),
             (summary.updated, "changed"),
             (summary.deleted, "deleted"),
+            (summary.adopted, "taken over"),
         ]
         .into_iter()
         .filter(|(n, _)| *n > 0)
@@ -317,7 +331,10 @@ impl<'a> Run<'a> {
             let text = format!("{} in {time}.{}", parts.join(", "), self.mark());
             say(if exit == Exit::Done { p.green(p.bold(format!("Done: {text}"))) } else { text });
         }
-        if self.verb == Verb::Apply && matches!(exit, Exit::Done | Exit::Failed | Exit::Gate) {
+        if self.verb == Verb::Apply
+            && !adopts
+            && matches!(exit, Exit::Done | Exit::Failed | Exit::Gate)
+        {
             let mut lines = Vec::new();
             self.human.view(&self.prepared.expanded.notices).notices(&mut lines);
             // A plan without changes was followed by a blank line already.

@@ -8,6 +8,7 @@ use msk_pipeline_core::state::lease::EXPIRY;
 use msk_pipeline_core::state::{EditError, Holder, State, StoreError};
 use serde_json::json;
 
+use super::rebuild;
 use crate::args::{LockCommand, StateCommand};
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -25,6 +26,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let declaration = Declaration::read(settings)?;
     match command {
+        StateCommand::Rebuild(args) => rebuild::run(settings, printer, args).await,
         StateCommand::List => list(settings, printer, &declaration).await,
         StateCommand::Show { address } => show(settings, printer, &declaration, address).await,
         StateCommand::Init => init(settings, printer, &declaration).await,
@@ -94,7 +96,23 @@ async fn edit(
     change: impl FnOnce(&mut State, &msk_pipeline_core::state::Pin) -> Result<String, EditError>,
 ) -> Result<Exit, Failure> {
     let target = Target::open(settings, declaration.pipeline.header(), false).await?;
-    let lease = target.store.lease(holder(settings, &target, why)).await;
+    let done = edit_on(settings, &target, why, change).await?;
+    if printer.json {
+        printer.data_json(&json!({ "version": 1, "simulated": settings.local, "done": done }));
+    } else {
+        printer.say(done);
+    }
+    Ok(Exit::Done)
+}
+
+/// The same where AWS was reached already. Returns what `change` says.
+pub(super) async fn edit_on(
+    settings: &Settings,
+    target: &Target,
+    why: &str,
+    change: impl FnOnce(&mut State, &msk_pipeline_core::state::Pin) -> Result<String, EditError>,
+) -> Result<String, Failure> {
+    let lease = target.store.lease(holder(settings, target, why)).await;
     let mut lease = lease.map_err(|e| Failure::store(&e))?;
     let result = async {
         let loaded = lease.load().await.map_err(|e| Failure::store(&e))?;
@@ -118,12 +136,7 @@ async fn edit(
     let released = lease.release().await;
     let done = result?;
     released.map_err(|e| Failure::store(&e))?;
-    if printer.json {
-        printer.data_json(&json!({ "version": 1, "simulated": settings.local, "done": done }));
-    } else {
-        printer.say(done);
-    }
-    Ok(Exit::Done)
+    Ok(done)
 }
 
 fn holder(settings: &Settings, target: &Target, why: &str) -> Holder {

@@ -83,6 +83,7 @@ impl View<'_> {
             (Action::Create, true) => ("+", "create as replacement"),
             (Action::Delete, true) => ("-", "delete to replace"),
             (Action::Create, false) => ("+", "create"),
+            (Action::Update, _) if step.adoption.is_some() => ("~", "take over"),
             (Action::Update, _) => ("~", "change"),
             (Action::Delete, false) => ("-", "delete"),
             (Action::Wait, _) => (">", "wait for"),
@@ -298,10 +299,15 @@ impl View<'_> {
             (Action::Delete, "to delete"),
             (Action::Wait, "to wait for"),
         ] {
-            let n = plan.steps.iter().filter(|s| s.action == action).count();
+            let steps = plan.steps.iter().filter(|s| s.adoption.is_none());
+            let n = steps.filter(|s| s.action == action).count();
             if n > 0 {
                 parts.push(format!("{n} {word}"));
             }
+        }
+        let taken = plan.steps.iter().filter(|s| s.adoption.is_some()).count();
+        if taken > 0 {
+            parts.push(format!("{taken} to take over"));
         }
         if kept > 0 {
             parts.push(format!("{kept} to keep and forget"));

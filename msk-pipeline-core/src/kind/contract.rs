@@ -75,6 +75,12 @@ pub trait Kind: Send + Sync + 'static {
     /// Whose the object is.
     fn mark(seen: &Self::Seen) -> MarkSeen;
 
+    /// What else its provider calls the object, beside its name: its ARN, its generated id. Whoever names an object to be adopted may
+    /// use any of these.
+    fn ids(_seen: &Self::Seen) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The object's state in its provider's words, for people: nothing is decided on it. `None` if what was observed is the absence of
     /// the object.
     fn status(_seen: &Self::Seen) -> Option<Status> {

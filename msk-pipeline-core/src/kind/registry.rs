@@ -64,6 +64,11 @@ pub trait ErasedKind: Send + Sync {
     async fn observe(&self, target: &ErasedTarget) -> Result<Option<Value>, CallError>;
     /// [`Kind::mark`].
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError>;
+    /// [`Kind::ids`].
+    fn ids(&self, seen: &Value) -> Result<Vec<String>, CallError> {
+        let _ = seen;
+        Ok(Vec::new())
+    }
     /// [`Kind::status`].
     fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {
         let _ = seen;
@@ -170,6 +175,10 @@ impl<K: Kind> ErasedKind for K {
 
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError> {
         Ok(K::mark(&read::<K, _>("observation", seen)?))
+    }
+
+    fn ids(&self, seen: &Value) -> Result<Vec<String>, CallError> {
+        Ok(K::ids(&read::<K, _>("observation", seen)?))
     }
 
     fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {

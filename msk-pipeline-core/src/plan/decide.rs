@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde_json::Value;
 
+use super::adopt::{Adopt, UNMARKABLE, help_with_foreign};
 use super::observe::{READS, Reader, in_window};
 use super::step::{Action, Plan, PlanError, Refusal, Step, Verb};
 use crate::address::Address;
@@ -18,7 +19,7 @@ use crate::kind::{
     CallError, Condition, DataEffect, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
     ErasedTarget, Mark, MarkSeen, Next, Pursuit, Registry, Succession, references, resolve,
 };
-use crate::state::{Object, Pin, Record, State};
+use crate::state::{Adoption, Object, Pin, Record, State};
 
 /// What a plan is made for.
 pub struct Options<'a> {
@@ -32,6 +33,8 @@ pub struct Options<'a> {
     pub pin: &'a Pin,
     /// The lineage of the state, or the one that a state that does not exist yet will have.
     pub lineage: String,
+    /// Plan no more than to take this object over.
+    pub adopt: Option<&'a Adopt>,
 }
 
 /// Observes every object and lists the calls that lead from there to the graph, or for a destroy to nothing.
@@ -65,9 +68,14 @@ pub async fn plan(
     match options.verb {
         Verb::Apply => {
             planner.converge(graph).await;
+            if let Some(adopt) = options.adopt {
+                planner.narrow(graph, adopt);
+            }
             let gone: Vec<_> =
                 state.records.keys().filter(|a| graph.get(a.as_str()).is_none()).cloned().collect();
-            planner.remove(&gone, None).await;
+            if options.adopt.is_none() {
+                planner.remove(&gone, None).await;
+            }
         }
         Verb::Destroy => {
             let doomed = planner.doomed();
@@ -102,9 +110,9 @@ pub async fn plan(
 }
 
 /// A step before it has its place.
-struct Draft {
-    step: Step,
-    role: Role,
+pub(super) struct Draft {
+    pub(super) step: Step,
+    pub(super) role: Role,
 }
 
 /// A removal that would have to come both before and after its user's change.
@@ -114,7 +122,7 @@ struct Stuck {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     /// Towards what is wanted.
     Converge,
     /// Deleted before its successor is created.
@@ -123,24 +131,24 @@ enum Role {
     Remove,
 }
 
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     registry: &'a Registry,
-    reader: Reader<'a>,
+    pub(super) reader: Reader<'a>,
     clock: &'a dyn Clock,
     state: &'a State,
-    options: &'a Options<'a>,
-    lineage: String,
-    drafts: Vec<Draft>,
-    refusals: Vec<Refusal>,
-    errors: Vec<PlanError>,
+    pub(super) options: &'a Options<'a>,
+    pub(super) lineage: String,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) errors: Vec<PlanError>,
     /// Outputs as they will be after the steps so far; what a step may change is left out.
     known: BTreeMap<Address, Value>,
 }
 
 /// Why nothing can be decided on an observation.
 enum Obstacle {
-    /// The object is somebody else's.
-    Foreign(String),
+    /// The object is somebody else's, by this mark.
+    Foreign(String, MarkSeen),
     /// The kind can't read it. That is no proof of anything.
     Kind(CallError),
 }
@@ -152,9 +160,9 @@ impl From<CallError> for Obstacle {
 }
 
 /// One object to look at.
-struct Look {
-    kind: Arc<dyn ErasedKind>,
-    target: ErasedTarget,
+pub(super) struct Look {
+    pub(super) kind: Arc<dyn ErasedKind>,
+    pub(super) target: ErasedTarget,
 }
 
 impl Planner<'_> {
@@ -249,15 +257,43 @@ impl Planner<'_> {
             mark: self.mark(address),
         };
         let mut generation = incumbent.as_ref().map_or(record.newest() + 1, |o| o.generation);
-        let mut next = match self.next(kind, &case) {
+        let adopt = self.adopts(address);
+        let fit = adopt.map(|adopt| adopt.check(look, &case, displaced));
+        if let Some(Err((because, help))) = fit {
+            return self.refuse(address, because, &help);
+        }
+        // One that an earlier run began to take over is taken over still.
+        let begun = incumbent.as_ref().and_then(|o| o.adoption.clone());
+        let mark = case.seen.as_ref().and_then(|seen| kind.mark(seen).ok());
+        let taken = |a: &Adoption| mark.as_ref().is_some_and(|mark| a.covers(mark));
+        let mut adoption = begun.filter(taken);
+        let mut decided = self.next(kind, &case, adoption.as_ref());
+        if let (Some(adopt), Err(Obstacle::Foreign(_, mark))) = (adopt, &decided)
+            && let Some(wanted) = adopt.covering(mark)
+        {
+            // Whatever is recorded of that name was another object.
+            (case.was, case.pursuit) = (None, None);
+            decided = self.next(kind, &case, Some(&wanted));
+            adoption = Some(wanted);
+        }
+        let mut next = match decided {
             Ok(next) => next,
-            Err(Obstacle::Foreign(problem)) => {
-                let help =
-                    "give it another name, remove that object, or declare it with `existing`";
-                return self.refuse(address, problem, help);
+            Err(Obstacle::Foreign(problem, mark)) => {
+                return self.refuse(address, problem, &help_with_foreign(address, Some(&mark)));
             }
             Err(Obstacle::Kind(error)) => return self.refuse(address, error.to_string(), ""),
         };
+        if adoption.is_some() {
+            match self.check_taken_over(&next, look).await {
+                Ok(None) => {}
+                Ok(Some((because, help))) => return self.refuse(address, because, &help),
+                Err(error) => {
+                    let address = address.clone();
+                    self.errors.push(PlanError::Observe { address, error });
+                    return;
+                }
+            }
+        }
         if let Next::Failed { cause, .. } = &next {
             // An earlier attempt failed. It is told, and then tried again as if it had not been begun.
             because = Some(format!("the last attempt failed: {cause}"));
@@ -320,6 +356,7 @@ impl Planner<'_> {
             deposes,
             restores,
             forgets: false,
+            adoption,
         };
         match next {
             Next::Converged(outputs) => {
@@ -370,11 +407,41 @@ impl Planner<'_> {
                 return self.refuse(address, "its kind reports it as gone though it is wanted", "");
             }
         }
+        if let Some(adoption) = &step.adoption {
+            step.action = Action::Update;
+            step.because = Some(match &adoption.from {
+                Some(lineage) => format!("it is taken over from lineage {lineage}"),
+                None => "it is taken over: this pipeline did not create it".into(),
+            });
+        }
         self.drafts.push(Draft { step, role: Role::Converge });
         let spared: BTreeSet<u64> = incumbent.iter().map(|o| o.generation).chain(deposes).collect();
         for old in record.deposed.iter().filter(|o| !spared.contains(&o.generation)) {
             self.remove_object(address, old, Role::Remove).await;
         }
+    }
+
+    /// Why an object can't be taken over by what comes next for it, and what to do about that.
+    async fn check_taken_over(
+        &self,
+        next: &ErasedNext,
+        look: &Look,
+    ) -> Result<Option<(String, String)>, CallError> {
+        let name = look.kind.name(&look.target.props).unwrap_or_default();
+        Ok(match next {
+            Next::Replace { because, .. } => Some((
+                format!("`{name}` can't be taken over: it would have to be replaced: {because}"),
+                "declare it as it is, or give it another name".into(),
+            )),
+            Next::Failed { cause, help } => Some((
+                format!("`{name}` can't be taken over: it has failed: {cause}"),
+                help.clone(),
+            )),
+            Next::Converged(outputs) if !self.becomes_ours(look, outputs, &name).await? => {
+                Some((format!("`{name}` can't be taken over"), UNMARKABLE.into()))
+            }
+            _ => None,
+        })
     }
 
     /// Records which outputs stay known while `calls` are made.
@@ -395,7 +462,7 @@ impl Planner<'_> {
         self.known.insert(address.clone(), outputs);
     }
 
-    fn refuse(&mut self, address: &Address, because: impl Into<String>, help: &str) {
+    pub(super) fn refuse(&mut self, address: &Address, because: impl Into<String>, help: &str) {
         // What is refused stays as it is: its dependents are planned against what it is, not against its absence.
         let current = self.state.records.get(address).and_then(|r| r.current.as_ref());
         if let Some(object) = current.filter(|o| o.was_ready()) {
@@ -409,7 +476,12 @@ impl Planner<'_> {
     }
 
     /// Whose the object is, then what comes next.
-    fn next(&self, kind: &dyn ErasedKind, case: &ErasedCase) -> Result<ErasedNext, Obstacle> {
+    fn next(
+        &self,
+        kind: &dyn ErasedKind,
+        case: &ErasedCase,
+        adoption: Option<&Adoption>,
+    ) -> Result<ErasedNext, Obstacle> {
         let mark = case.seen.as_ref().map(|seen| kind.mark(seen)).transpose()?;
         if in_window(kind, case.pursuit.as_ref(), mark.as_ref(), self.clock.wall()) {
             let blank = ErasedCase { seen: None, ..case.clone() };
@@ -426,8 +498,10 @@ impl Planner<'_> {
         }
         let props = case.want.as_ref().or_else(|| Some(&case.was.as_ref()?.0));
         let name = props.and_then(|props| kind.name(props).ok()).unwrap_or_default();
-        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &self.lineage, &name)) {
-            return Err(Obstacle::Foreign(problem));
+        if let Some(mark) = mark
+            && let Some(problem) = foreign(&mark, &self.lineage, &name, adoption)
+        {
+            return Err(Obstacle::Foreign(problem, mark));
         }
         Ok(kind.calls(case)?)
     }
@@ -490,7 +564,7 @@ impl Planner<'_> {
             .iter()
             .zip(&seen)
             .filter(|((_, object), seen)| match self.mark_of(object, seen.as_ref().ok()) {
-                Some(mark) => foreign(&mark, &self.lineage, &object.name).is_some(),
+                Some(mark) => foreign(&mark, &self.lineage, &object.name, None).is_some(),
                 None => false,
             })
             .map(|((address, _), _)| *address)
@@ -566,14 +640,15 @@ impl Planner<'_> {
         let mut because = None;
         let decided = match stranger {
             Some(parent) => {
-                Err(Obstacle::Foreign(format!("{parent}, which it is a part of, is not ours")))
+                let problem = format!("{parent}, which it is a part of, is not ours");
+                Err(Obstacle::Foreign(problem, MarkSeen::ByParent))
             }
-            None => self.next(kind.as_ref(), &case),
+            None => self.next(kind.as_ref(), &case, None),
         };
         let mut next = match decided {
             Ok(next) => next,
             // An object of that name which is not ours: ours does not exist (any more).
-            Err(Obstacle::Foreign(problem)) => {
+            Err(Obstacle::Foreign(problem, _)) => {
                 because = Some(format!("it is forgotten, not deleted: {problem}"));
                 Next::Gone
             }
@@ -609,6 +684,7 @@ impl Planner<'_> {
             deposes: None,
             restores: false,
             forgets: stranger.is_some(),
+            adoption: None,
         };
         match next {
             Next::Gone | Next::Converged(_) => step.action = Action::Record,
@@ -657,12 +733,19 @@ fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation:
         deps: dependencies(resource).into_iter().collect(),
         pending: None,
         origin: None,
+        adoption: None,
     }
 }
 
-/// Why an object with this mark is not ours.
-pub(crate) fn foreign(mark: &MarkSeen, lineage: &str, name: &str) -> Option<String> {
+/// Why an object with this mark is not ours; `adoption` is what makes it no hindrance.
+pub(crate) fn foreign(
+    mark: &MarkSeen,
+    lineage: &str,
+    name: &str,
+    adoption: Option<&Adoption>,
+) -> Option<String> {
     match mark {
+        mark if adoption.is_some_and(|a| a.covers(mark)) => None,
         MarkSeen::Lineage { lineage: found, pipeline } if found != lineage => Some(format!(
             "`{name}` exists and belongs to another state (pipeline `{pipeline}`, lineage {found})"
         )),
@@ -672,7 +755,7 @@ pub(crate) fn foreign(mark: &MarkSeen, lineage: &str, name: &str) -> Option<Stri
 }
 
 /// The resources by distance from the roots: each wave needs only outputs of earlier ones.
-fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
+pub(super) fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
     let mut level: BTreeMap<&Address, usize> = BTreeMap::new();
     let mut waves: Vec<Vec<&Resource>> = Vec::new();
     for resource in graph.resources() {

@@ -124,7 +124,7 @@ async fn fill(
     if in_window(kind.as_ref(), object.pursuit().as_ref(), Some(&mark), clock.wall()) {
         return Ok(());
     }
-    if let Some(whose) = foreign(&mark, &state.lineage, &object.name) {
+    if let Some(whose) = foreign(&mark, &state.lineage, &object.name, object.adoption.as_ref()) {
         looked.found = Found::Foreign { whose };
         return Ok(());
     }

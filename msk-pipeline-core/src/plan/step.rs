@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::address::Address;
 use crate::entropy::hex;
 use crate::kind::{CallError, Condition, DataEffect, ErasedProposed, Verdict, holds_given};
-use crate::state::{ApprovedCall, Pin, State};
+use crate::state::{Adoption, ApprovedCall, Pin, State};
 
 /// The direction of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Step {
     /// True if the object is a part of somebody else's: it is forgotten as it is, and not looked at again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forgets: bool,
+    /// The object is somebody else's, and is taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 /// What kind of step it is.
@@ -154,9 +157,9 @@ pub enum PlanError {
 }
 
 impl Step {
-    /// True if it makes calls, or waits for one of an earlier run.
+    /// True if it makes calls, waits for one of an earlier run, or takes an object over.
     pub fn changes(&self) -> bool {
-        !matches!(self.action, Action::NoOp | Action::Record)
+        self.adoption.is_some() || !matches!(self.action, Action::NoOp | Action::Record)
     }
 
     /// The worst that it does to data.
@@ -181,15 +184,18 @@ impl Step {
         approved: &[ApprovedCall],
         outputs: &BTreeMap<Address, Value>,
     ) -> bool {
-        self.calls.iter().all(|call| {
-            approved.iter().any(|a| {
-                a.address == self.address
-                    && a.generation == self.generation
-                    && a.op == call.op
-                    && a.data >= call.data.verdict
-                    && holds_given(&a.call, &call.call, outputs)
+        // Taking an object over without a call is approved by no call either.
+        let shown = self.adoption.is_none() || !self.calls.is_empty();
+        shown
+            && self.calls.iter().all(|call| {
+                approved.iter().any(|a| {
+                    a.address == self.address
+                        && a.generation == self.generation
+                        && a.op == call.op
+                        && a.data >= call.data.verdict
+                        && holds_given(&a.call, &call.call, outputs)
+                })
             })
-        })
     }
 }
 

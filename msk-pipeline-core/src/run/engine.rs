@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::graph::Graph;
 use crate::kind::{DataEffect, ErasedProposed, Registry};
-use crate::plan::{self, Action, Plan, PlanError, Refusal, Step, Verb};
+use crate::plan::{self, Action, Adopt, Plan, PlanError, Rebuilt, Refusal, Step, Verb};
 use crate::state::{ApprovedCall, Entry, Holder, Lease, Pin, State, StateStore, StoreError};
 
 /// How often a lease that another holds is looked at.
@@ -54,6 +54,8 @@ pub struct ApplyOptions {
     pub consent_to_all: bool,
     /// For a destroy: only these stages and what depends on them.
     pub stages: Vec<String>,
+    /// For an apply: no more than to take this object over.
+    pub adopt: Option<Adopt>,
     /// How long to wait for another run to end.
     pub lock_timeout: Duration,
 }
@@ -99,7 +101,17 @@ impl Engine {
     ) -> Result<Plan, RunError> {
         let state = self.store.load().await?.fold()?;
         self.check_world(&state)?;
-        self.make_plan(graph, &state, verb, stages, None).await
+        self.make_plan(graph, &state, verb, stages, None, None).await
+    }
+
+    /// Makes state again from the marks on the objects that the spec names; what is recorded is not looked at. Reads only.
+    ///
+    /// # Errors
+    /// Every object that could not be looked at.
+    pub async fn rebuild(&self, graph: &Graph) -> Result<Rebuilt, RunError> {
+        let (clock, pin) = (self.clock.as_ref(), &self.pin);
+        let rebuilt = plan::rebuild(&self.registry, clock, graph, &self.pipeline, pin).await;
+        rebuilt.map_err(RunError::Plan)
     }
 
     /// Reads the present state.
@@ -161,7 +173,8 @@ impl Engine {
         approver: &dyn Approver,
         cancel: &Cancel,
     ) -> Result<RunSummary, RunError> {
-        let mut lease = self.lease(verb, options.lock_timeout, cancel).await?;
+        let why = if options.adopt.is_some() { "adopt" } else { verb.as_str() };
+        let mut lease = self.lease(why, options.lock_timeout, cancel).await?;
         let result = self.run_leased(graph, verb, options, approver, cancel, lease.as_mut()).await;
         let released = lease.release().await;
         let summary = result?;
@@ -171,7 +184,7 @@ impl Engine {
 
     async fn lease(
         &self,
-        verb: Verb,
+        why: &str,
         timeout: Duration,
         cancel: &Cancel,
     ) -> Result<Box<dyn Lease>, RunError> {
@@ -179,11 +192,8 @@ impl Engine {
         let mut told = None;
         let mut silent_since = None;
         loop {
-            let holder = Holder {
-                who: self.who.clone(),
-                why: verb.as_str().into(),
-                since: self.clock.wall(),
-            };
+            let holder =
+                Holder { who: self.who.clone(), why: why.into(), since: self.clock.wall() };
             let early = self.clock.wall().since(began) < timeout;
             // Not cancelled: a lease that was taken and dropped would have to expire.
             let (holder, pause) = match self.store.lease(holder).await {
@@ -241,7 +251,8 @@ impl Engine {
                 SettleError::Interrupted => RunError::Interrupted,
             })?;
         let state = journal.with_state(State::clone);
-        let planning = self.make_plan(graph, &state, verb, &options.stages, saved.as_ref());
+        let (stages, adopt) = (&options.stages, options.adopt.as_ref());
+        let planning = self.make_plan(graph, &state, verb, stages, adopt, saved.as_ref());
         let plan = tokio::select! {
             biased;
             () = cancel.cancelled(1) => return Err(RunError::Interrupted),
@@ -379,6 +390,7 @@ impl Engine {
         state: &State,
         verb: Verb,
         stages: &[String],
+        adopt: Option<&Adopt>,
         saved: Option<&Plan>,
     ) -> Result<Plan, RunError> {
         let lineage = match saved {
@@ -387,7 +399,7 @@ impl Engine {
             None => state.lineage.clone(),
         };
         let (pipeline, pin) = (&self.pipeline, &self.pin);
-        let options = plan::Options { verb, stages, pipeline, pin, lineage };
+        let options = plan::Options { verb, stages, pipeline, pin, lineage, adopt };
         plan::plan(&self.registry, self.clock.as_ref(), &self.entropy, graph, state, &options)
             .await
             .map_err(RunError::Plan)

@@ -167,6 +167,9 @@ pub struct RunSummary {
     pub updated: usize,
     /// Resources that were deleted.
     pub deleted: usize,
+    /// Resources that were taken over.
+    #[serde(default)]
+    pub adopted: usize,
     /// Steps that failed.
     pub failed: Vec<Address>,
     /// Steps that were skipped because of a failure, or of a gate that was declined or is open.

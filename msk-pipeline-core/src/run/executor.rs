@@ -21,9 +21,11 @@ use crate::address::Address;
 use crate::clock::{Clock, Timestamp};
 use crate::kind::{
     CallError, Class, Condition, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
-    ErasedTarget, Mark, Next, Poll, Registry, references, resolve,
+    ErasedTarget, Mark, MarkSeen, Next, Poll, Registry, references, resolve,
 };
-use crate::plan::{Action, Plan, Reader, Step, backoff, foreign, in_window};
+use crate::plan::{
+    Action, Plan, Reader, Step, UNMARKABLE, backoff, foreign, help_with_foreign, in_window,
+};
 use crate::state::{Entry, Lease, Outcome, StoreError};
 
 /// Requests under way at once. AWS throttles control planes at a few requests a second; waiting takes no place.
@@ -225,6 +227,7 @@ impl Executor<'_> {
         over[n] = true;
         let address = step.address.clone();
         match (&outcome, step.action) {
+            (StepOutcome::Done { .. }, _) if step.adoption.is_some() => summary.adopted += 1,
             (StepOutcome::Done { .. }, Action::Create) => summary.created += 1,
             (StepOutcome::Done { .. }, Action::Update | Action::Wait) => summary.updated += 1,
             (StepOutcome::Done { .. }, Action::Delete) => summary.deleted += 1,
@@ -308,12 +311,14 @@ impl Executor<'_> {
             return Err(failed(format!("kind {} is not registered", step.kind), ""));
         };
         self.take_place(step).await?;
+        let want = self.wanted(step)?;
+        self.adopt(step, kind.version(), want.as_ref()).await?;
         let walk = Walk {
             executor: self,
             kind,
             step,
             requests,
-            want: self.wanted(step)?,
+            want,
             accepted: None,
             awaited: Vec::new(),
             waiting: None,
@@ -340,6 +345,30 @@ impl Executor<'_> {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Notes that the step's object is being taken over, before anything is done to it.
+    async fn adopt(&self, step: &Step, version: u32, want: Option<&Value>) -> Result<(), Halt> {
+        let (Some(adoption), Some(props)) = (&step.adoption, want) else { return Ok(()) };
+        let begun = self.journal.with_state(|state| {
+            let object = state.records.get(&step.address)?.object(step.generation)?;
+            Some(object.adoption.as_ref() == Some(adoption))
+        });
+        if begun == Some(true) {
+            return Ok(());
+        }
+        let entry = Entry::Adopted {
+            address: step.address.clone(),
+            generation: step.generation,
+            kind: step.kind.clone(),
+            version,
+            stage: step.stage.clone(),
+            name: step.name.clone(),
+            props: props.clone(),
+            deps: step.deps.clone(),
+            adoption: adoption.clone(),
+        };
+        Ok(self.journal.record(entry).await?)
     }
 
     /// The step's props with every reference resolved; `None` for a deletion.
@@ -490,15 +519,39 @@ impl Walk<'_> {
             );
             return Ok(Next::Wait { condition, then: Vec::new() });
         }
-        if let Some(problem) = mark.and_then(|mark| foreign(&mark, &plan.lineage, &self.step.name))
-        {
+        let whose = |mark: &MarkSeen| {
+            foreign(mark, &plan.lineage, &self.step.name, self.step.adoption.as_ref())
+        };
+        if let Some(problem) = mark.as_ref().and_then(whose) {
             if self.want.is_none() {
                 return Ok(Next::Gone);
             }
-            let help = "give it another name, remove that object, or declare it with `existing`";
-            return Err(failed(problem, help));
+            return Err(failed(problem, help_with_foreign(&self.step.address, mark.as_ref())));
         }
-        self.kind.calls(&case).map_err(broken)
+        let next = self.kind.calls(&case).map_err(broken)?;
+        if let (Next::Converged(outputs), Some(_)) = (&next, &self.step.adoption) {
+            self.check_taken(outputs).await?;
+        }
+        Ok(next)
+    }
+
+    /// An object that is taken over has to be ours by the mark that it carries, once it is recorded.
+    async fn check_taken(&self, outputs: &Value) -> Result<(), Halt> {
+        let props = self.want.clone().unwrap_or_default();
+        let was = Some((props.clone(), outputs.clone()));
+        let target = ErasedTarget { props, was, pursuit: None };
+        let reader = Reader { clock: self.executor.clock, requests: Some(self.requests) };
+        let seen = match reader.observe_or(self.kind, &target, self.executor.cancel).await {
+            None => return Err(Halt::Outcome(self.interrupted())),
+            Some(seen) => seen.map_err(|error| failed_read(&error))?,
+        };
+        let mark = seen.map(|seen| self.kind.mark(&seen)).transpose();
+        let mark = mark.map_err(|error| failed(error.to_string(), ""))?;
+        let lineage = &self.executor.plan.lineage;
+        match mark.and_then(|mark| foreign(&mark, lineage, &self.step.name, None)) {
+            None => Ok(()),
+            Some(problem) => Err(failed(problem, UNMARKABLE)),
+        }
     }
 
     async fn call(&mut self, call: ErasedProposed) -> Result<(), Halt> {

@@ -125,9 +125,9 @@ impl Seeker<'_> {
             }
         };
         let lineage = &self.owner.lineage;
-        let ours = mark
-            .as_ref()
-            .is_some_and(|mark: &MarkSeen| foreign(mark, lineage, &object.name).is_none());
+        let ours = mark.as_ref().is_some_and(|mark: &MarkSeen| {
+            foreign(mark, lineage, &object.name, object.adoption.as_ref()).is_none()
+        });
         let generation = object.generation;
         let gone = Entry::Gone { address: address.clone(), generation };
         let (entry, found) = match (pursuit.effect, ours) {

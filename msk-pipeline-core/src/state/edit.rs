@@ -44,6 +44,9 @@ pub enum EditError {
         /// The serial given.
         found: u64,
     },
+    /// Resources are recorded.
+    #[error("resources are recorded already: {0}")]
+    Occupied(usize),
     /// The other state has a form that this code is too old for.
     #[error("it has format {0}, which this version does not know")]
     Newer(u32),
@@ -110,6 +113,18 @@ impl State {
         Ok(State { head: self.head, serial: other.serial + 1, ..other })
     }
 
+    /// A state that was made again from marks, in the place of this one, which is lost. The journal goes on where it is.
+    ///
+    /// # Errors
+    /// Something is recorded here.
+    pub fn restored_from(&self, rebuilt: State) -> Result<State, EditError> {
+        if !self.records.is_empty() {
+            return Err(EditError::Occupied(self.records.len()));
+        }
+        let serial = self.serial.max(rebuilt.serial) + 1;
+        Ok(State { head: self.head, serial, ..rebuilt })
+    }
+
     fn check_still(&self, address: &Address) -> Result<(), EditError> {
         let record =
             self.records.get(address).ok_or_else(|| EditError::Unknown(address.clone()))?;
@@ -142,6 +157,7 @@ mod tests {
             deps: deps.iter().map(|d| (*d).into()).collect(),
             pending: None,
             origin: None,
+            adoption: None,
         }
     }
 
@@ -216,6 +232,11 @@ mod tests {
         assert!(matches!(other, Err(EditError::OtherWorld { .. })), "{other:?}");
         let newer = here.replaced_by(State { format: 2, ..pushed.clone() });
         assert_eq!(newer, Err(EditError::Newer(2)));
+        let occupied = here.restored_from(State { serial: 9, ..state() });
+        assert_eq!(occupied, Err(EditError::Occupied(2)));
+        let bare = State { records: [].into(), ..state() };
+        let restored = bare.restored_from(State { lineage: "m".into(), head: 0, ..state() });
+        assert_eq!(restored, Ok(State { lineage: "m".into(), serial: 5, ..state() }));
         let empty = State::default().replaced_by(pushed.clone()).unwrap();
         assert_eq!(empty, State { head: 0, serial: 5, ..pushed });
     }

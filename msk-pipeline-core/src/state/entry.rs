@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::record::Pin;
+use super::record::{Adoption, Pin};
 use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::kind::{CallError, Effect, Guard, Sent, Verdict};
@@ -70,6 +70,28 @@ pub enum Entry {
         call: Value,
         /// What it was decided on.
         guard: Guard,
+    },
+    /// Somebody consented to take over an object that is not ours. Until it is ready, the mark that it carries does not keep the
+    /// pipeline from changing it towards what is wanted; nothing that this does deletes it.
+    Adopted {
+        /// Which resource.
+        address: Address,
+        /// Which of its objects.
+        generation: u64,
+        /// The kind.
+        kind: String,
+        /// The kind's version.
+        version: u32,
+        /// The stage.
+        stage: String,
+        /// The physical name.
+        name: String,
+        /// The props that it is brought to, resolved.
+        props: Value,
+        /// The resources that this one needs.
+        deps: Vec<Address>,
+        /// Whose it was.
+        adoption: Adoption,
     },
     /// The answer to the newest begun call of an address.
     End {

@@ -16,7 +16,7 @@ pub use edit::EditError;
 pub use entry::{ApprovedCall, Entry, Outcome, Stamped};
 pub use file::FileStore;
 pub use memory::MemoryStore;
-pub use record::{IllegalEntry, Object, OpenRun, Pending, Pin, Record, State};
+pub use record::{Adoption, IllegalEntry, Object, OpenRun, Pending, Pin, Record, State};
 pub use store::{Holder, Lease, Loaded, StateStore, StoreError};
 #[cfg(any(test, feature = "testkit"))]
 pub use store::{MockLease, MockStateStore};

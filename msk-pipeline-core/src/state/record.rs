@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::entry::{ApprovedCall, Entry, Outcome, Stamped};
 use crate::address::Address;
 use crate::clock::Timestamp;
-use crate::kind::{CallError, Class, Effect, Guard, Pursuit, Sent};
+use crate::kind::{CallError, Class, Effect, Guard, MarkSeen, Pursuit, Sent};
 
 /// Where a state's objects live. Checked before the first call of every run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -136,6 +136,28 @@ pub struct Object {
     /// that an object without a mark is ours once that call is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Box<Pending>>,
+    /// It was somebody else's and is being taken over; gone once it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+}
+
+/// Whose an object is that is being taken over: the one mark that does not make it a stranger's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Adoption {
+    /// The lineage on it; `None` if it carries no mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+impl Adoption {
+    /// True if an object with this mark is the one that may be taken over.
+    pub fn covers(&self, mark: &MarkSeen) -> bool {
+        match (mark, &self.from) {
+            (MarkSeen::Absent, None) => true,
+            (MarkSeen::Lineage { lineage, .. }, Some(from)) => lineage == from,
+            _ => false,
+        }
+    }
 }
 
 impl Object {
@@ -304,6 +326,7 @@ impl State {
                         deps: deps.clone(),
                         pending: Some(pending),
                         origin: None,
+                        adoption: None,
                     };
                     // An object of ours that state did not know, in the way of what is wanted, has no place of its own.
                     match &mut record.current {
@@ -312,6 +335,39 @@ impl State {
                     }
                 } else {
                     return Err(illegal(format!("{address} has a current object already")));
+                }
+            }
+            Entry::Adopted {
+                address,
+                generation,
+                kind,
+                version,
+                stage,
+                name,
+                props,
+                deps,
+                adoption,
+            } => {
+                let record = self.records.entry(address.clone()).or_default();
+                // What was recorded of that name was another object.
+                let adopted = Object {
+                    generation: *generation,
+                    kind: kind.clone(),
+                    version: *version,
+                    stage: stage.clone(),
+                    name: name.clone(),
+                    props: props.clone(),
+                    outputs: Value::Null,
+                    deps: deps.clone(),
+                    pending: None,
+                    origin: None,
+                    adoption: Some(adoption.clone()),
+                };
+                match &mut record.current {
+                    Some(object) if object.generation != *generation => {
+                        return Err(illegal(format!("{address} has another current object")));
+                    }
+                    current => *current = Some(adopted),
                 }
             }
             Entry::End { address, generation, outcome } => {
@@ -355,6 +411,7 @@ impl State {
                     deps: deps.clone(),
                     pending: None,
                     origin: None,
+                    adoption: None,
                 };
                 if let Some(object) = record.object_mut(*generation) {
                     *object = ready;
@@ -465,6 +522,7 @@ impl Entry {
             Entry::RunStarted { .. } => "run_started",
             Entry::Approved { .. } => "approved",
             Entry::Begin { .. } => "begin",
+            Entry::Adopted { .. } => "adopted",
             Entry::End { .. } => "end",
             Entry::Ready { .. } => "ready",
             Entry::Settled { .. } => "settled",

@@ -16,7 +16,7 @@ use msk_pipeline_aws::kinds::registry;
 use msk_pipeline_aws::{Artifact, Artifacts, Session};
 use msk_pipeline_core::dsl::{Document, Facts, Overlay};
 use msk_pipeline_core::graph::{Graph, Resource};
-use msk_pipeline_core::plan::{Action, Plan, Verb};
+use msk_pipeline_core::plan::{Action, Adopt, Plan, Verb};
 use msk_pipeline_core::run::{
     ApplyOptions, AutoApprove, Cancel, Engine, EventSink, RunError, RunEvent, RunSummary,
     StepOutcome,
@@ -197,6 +197,20 @@ impl Process {
 
     pub async fn apply(&self, toml: &str) -> Result<RunSummary, RunError> {
         let options = ApplyOptions::default();
+        self.engine.apply(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
+    }
+
+    /// Takes over what is at an address.
+    pub async fn adopt(
+        &self,
+        toml: &str,
+        address: &str,
+        id: Option<&str>,
+        from_lineage: Option<&str>,
+    ) -> Result<RunSummary, RunError> {
+        let (id, from_lineage) = (id.map(str::to_owned), from_lineage.map(str::to_owned));
+        let adopt = Some(Adopt { address: address.into(), id, from_lineage });
+        let options = ApplyOptions { adopt, ..ApplyOptions::default() };
         self.engine.apply(&self.graph(toml), options, &AutoApprove, &Cancel::never()).await
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
-use msk_pipeline_core::run::{RunError, RunSummary};
+use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel, RunError, RunSummary};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
 use msk_pipeline_emulator::Settings;
@@ -201,6 +201,20 @@ pub fn run(
     verb: Verb,
     toml: &str,
 ) -> Option<Result<RunSummary, RunError>> {
+    let consent_to_all = verb == Verb::Destroy;
+    let options = ApplyOptions { consent_to_all, ..ApplyOptions::default() };
+    run_with(cloud, store, points, verb, toml, options)
+}
+
+/// Runs one process with these options. `None` if it was killed.
+pub fn run_with(
+    cloud: &mut Cloud,
+    store: Store,
+    points: &Arc<Points>,
+    verb: Verb,
+    toml: &str,
+    options: ApplyOptions,
+) -> Option<Result<RunSummary, RunError>> {
     let observer = {
         let points = Arc::clone(points);
         move |moment: Moment, call: &Call<'_>| {
@@ -227,9 +241,11 @@ pub fn run(
             biased;
             () = points.dead.notified() => None,
             result = async {
+                let (engine, graph, never) =
+                    (&process.engine, process.graph(toml), Cancel::never());
                 match verb {
-                    Verb::Apply => process.apply(toml).await,
-                    Verb::Destroy => process.destroy(toml).await,
+                    Verb::Apply => engine.apply(&graph, options, &AutoApprove, &never).await,
+                    Verb::Destroy => engine.destroy(&graph, options, &AutoApprove, &never).await,
                 }
             } => Some(result),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
     CallError, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard, MarkSeen, Next,
-    Registry, Sent, Succession,
+    Registry, Sent, Status, Succession,
 };
 use serde_json::Value;
 
@@ -111,6 +111,14 @@ impl ErasedKind for Watched {
 
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError> {
         self.inner.mark(seen)
+    }
+
+    fn ids(&self, seen: &Value) -> Result<Vec<String>, CallError> {
+        self.inner.ids(seen)
+    }
+
+    fn status(&self, seen: &Value) -> Result<Option<Status>, CallError> {
+        self.inner.status(seen)
     }
 
     fn calls(&self, case: &ErasedCase) -> Result<ErasedNext, CallError> {

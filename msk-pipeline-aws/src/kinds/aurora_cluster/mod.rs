@@ -473,6 +473,13 @@ impl Kind for AuroraCluster {
         }
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        match seen {
+            Seen::Cluster(cluster) => vec![cluster.arn.clone(), cluster.resource_id.clone()],
+            Seen::Impossible { .. } => Vec::new(),
+        }
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         match seen {
             Seen::Cluster(cluster) => Some(cluster.state()),

@@ -302,6 +302,10 @@ impl Kind for Connector {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         let log = seen.log_says.as_ref().map(|log| format!("the workers' log says: {log}"));
         let says: Vec<String> = seen.state_says.iter().cloned().chain(log).collect();

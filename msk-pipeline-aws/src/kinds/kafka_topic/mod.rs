@@ -226,6 +226,13 @@ impl Kind for KafkaTopic {
         }
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        match seen {
+            Seen::Topic(topic) => vec![topic.name.clone(), topic.arn.clone()],
+            Seen::Busy(_) => Vec::new(),
+        }
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(match seen {
             Seen::Topic(topic) => Status::new(&topic.status),

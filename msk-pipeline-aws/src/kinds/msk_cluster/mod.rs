@@ -309,6 +309,10 @@ impl Kind for MskCluster {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn status(seen: &Seen) -> Option<Status> {
         Some(seen.status())
     }

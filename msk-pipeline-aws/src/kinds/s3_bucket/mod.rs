@@ -200,6 +200,10 @@ impl Kind for S3Bucket {
         Mark::seen_in_tags(&seen.tags)
     }
 
+    fn ids(seen: &Seen) -> Vec<String> {
+        vec![seen.arn.clone()]
+    }
+
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let holds = || case.was.as_ref().map(|w| w.props.holds).unwrap_or_default();
         match (&case.want, &case.seen) {

@@ -23,6 +23,7 @@ fn step(address: &str, action: Action, calls: Vec<ErasedProposed>, after: &[usiz
         deposes: None,
         restores: false,
         forgets: false,
+        adoption: None,
     }
 }
 
