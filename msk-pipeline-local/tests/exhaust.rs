@@ -382,11 +382,7 @@ fn a_create_that_died_anywhere_is_destroyed_without_a_trace() {
 #[test]
 fn what_failed_is_destroyed_without_a_trace() {
     let toml = without_snapshot();
-    for dial in [
-        "kafka.create-fails",
-        "rds.create-instance-fails",
-        "kafkaconnect.create-fails",
-    ] {
+    for dial in ["kafka.create-fails", "rds.create-instance-fails", "kafkaconnect.create-fails"] {
         let mut cloud = Cloud::new(Settings::default());
         let before = outside::inventory(&cloud);
         cloud.world.with(|world| world.faults.set(dial, json!(true)));
