@@ -6,13 +6,16 @@
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use common::{command, expect};
 use serde_json::Value;
 
 const FILE: &str = r#"
@@ -26,31 +29,6 @@ vpc = { tags = { Name = "default-vpc" } }
 
 /// The longest that a run is left alone before it is killed, and a little longer than a create takes.
 const PATIENCE_MS: u64 = 12_000;
-
-fn command(folder: &Path, args: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
-    for (name, _) in
-        std::env::vars().filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_"))
-    {
-        command.env_remove(name);
-    }
-    command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
-    command
-}
-
-#[track_caller]
-fn expect(folder: &Path, args: &str, code: i32) -> Output {
-    let output = command(folder, args).output().expect("runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{args}\n{}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    output
-}
 
 /// What exists, without the objects that state itself consists of.
 fn inventory(folder: &Path) -> BTreeSet<String> {

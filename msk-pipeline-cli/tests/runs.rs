@@ -3,12 +3,15 @@
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::{command, err, expect, out};
 use serde_json::Value;
 
 const FILE: &str = r#"
@@ -19,35 +22,6 @@ region = "us-east-1"
 vpc = { tags = { Name = "default-vpc" } }
 [kafka.main]
 "#;
-
-fn command(folder: &Path, args: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
-    for (name, _) in
-        std::env::vars().filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_"))
-    {
-        command.env_remove(name);
-    }
-    // The user's cache folder is none of a test's.
-    command.env("XDG_CACHE_HOME", folder.join("cache"));
-    command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
-    command
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs and checks the exit code.
-#[track_caller]
-fn expect(folder: &Path, args: &str, code: i32) -> Output {
-    let output = command(folder, args).output().expect("runs");
-    assert_eq!(output.status.code(), Some(code), "{args}\n{}{}", out(&output), err(&output));
-    output
-}
 
 fn with_file(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");

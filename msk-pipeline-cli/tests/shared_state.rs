@@ -5,13 +5,16 @@
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use common::{command, err, expect, out};
 use serde_json::Value;
 
 const FILE: &str = r#"
@@ -23,33 +26,6 @@ state = "s3://acme-state/team"
 vpc = { tags = { Name = "default-vpc" } }
 [kafka.main]
 "#;
-
-fn command(folder: &Path, args: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
-    for (name, _) in
-        std::env::vars().filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_"))
-    {
-        command.env_remove(name);
-    }
-    command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
-    command
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs and checks the exit code.
-#[track_caller]
-fn expect(folder: &Path, args: &str, code: i32) -> Output {
-    let output = command(folder, args).output().expect("runs");
-    assert_eq!(output.status.code(), Some(code), "{args}\n{}{}", out(&output), err(&output));
-    output
-}
 
 /// A folder with the file, and a bucket for state in its embedded AWS.
 fn prepared() -> tempfile::TempDir {

@@ -23,7 +23,6 @@ use msk_pipeline_core::run::{
 };
 use msk_pipeline_core::state::{FileStore, MemoryDisk, Pin, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
-use msk_pipeline_emulator::services::SERVICES;
 use msk_pipeline_emulator::shell::InProcess;
 use msk_pipeline_emulator::{Settings, World};
 use msk_pipeline_local::Embedded;
@@ -240,14 +239,7 @@ pub fn operations(plan: &Plan) -> Vec<String> {
 
 /// What exists, as `service kind id`.
 pub fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
-    let now = process.clock.wall().0;
-    cloud.world.with(|world| {
-        let all = SERVICES.iter().flat_map(|service| {
-            let rows = (service.inventory)(world, now);
-            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-        });
-        all.collect()
-    })
+    mortal::outside::inventory_at(cloud, process.clock.wall())
 }
 
 /// The plan changes nothing.

@@ -289,22 +289,24 @@ pub fn timeless(value: Value) -> Value {
 pub mod outside {
     use std::collections::BTreeSet;
 
-    use msk_pipeline_emulator::World;
     use msk_pipeline_emulator::services::SERVICES;
 
-    use super::Cloud;
+    use super::{Cloud, Timestamp};
 
     /// As `service kind id`.
     pub fn inventory(cloud: &Cloud) -> BTreeSet<String> {
-        cloud.world.with(|world| rows(world, cloud.wall.0))
+        inventory_at(cloud, cloud.wall)
     }
 
-    fn rows(world: &mut World, now: u64) -> BTreeSet<String> {
-        let all = SERVICES.iter().flat_map(|service| {
-            let rows = (service.inventory)(world, now);
-            rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-        });
-        all.collect()
+    /// The same at another moment.
+    pub fn inventory_at(cloud: &Cloud, now: Timestamp) -> BTreeSet<String> {
+        cloud.world.with(|world| {
+            let all = SERVICES.iter().flat_map(|service| {
+                let rows = (service.inventory)(world, now.0);
+                rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
+            });
+            all.collect()
+        })
     }
 
     /// Objects that were made since `before` and that `known`, the state as text, does not name: nobody would ever delete them.
