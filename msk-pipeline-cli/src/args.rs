@@ -1,12 +1,16 @@
 //! What can be typed: clap's types and nothing else. Every flag can be given as an environment variable `MSKP_…`, too.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::duration;
+
+use crate::settings::quoted;
 
 const EXITS: &str = "\
 Exit codes, the first that holds:
@@ -157,10 +161,9 @@ pub(crate) struct PlanArgs {
     pub(crate) detailed_exitcode: bool,
 }
 
+/// What is agreed to beforehand, and how long another run may hold it up.
 #[derive(Debug, Args)]
-pub(crate) struct ApplyArgs {
-    /// A plan that `plan --out` saved: it and nothing else is carried out
-    pub(crate) planfile: Option<PathBuf>,
+pub(crate) struct Consent {
     /// Pass every gate without a question; does not agree to losing data
     #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub(crate) auto_approve: bool,
@@ -181,6 +184,30 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
     #[arg(env = "MSKP_LOCK_TIMEOUT", hide_env = true)]
     pub(crate) lock_timeout: Duration,
+}
+
+impl Consent {
+    /// The resources whose data may be lost or read again.
+    pub(crate) fn addresses(&self) -> BTreeSet<Address> {
+        self.allow_data_loss.iter().map(Address::new).collect()
+    }
+
+    /// The flags with which the same is agreed to again, each after a space.
+    pub(crate) fn flags(&self) -> String {
+        let auto = if self.auto_approve { " --auto-approve" } else { "" };
+        let stages = self.approve.iter().map(|stage| format!(" --approve {}", quoted(stage)));
+        let lost = self.allow_data_loss.iter();
+        let lost = lost.map(|address| format!(" --allow-data-loss {}", quoted(address)));
+        auto.to_owned() + &stages.chain(lost).collect::<String>()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// A plan that `plan --out` saved: it and nothing else is carried out
+    pub(crate) planfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
 }
 
 #[derive(Debug, Args)]
@@ -216,26 +243,8 @@ pub(crate) struct AdoptArgs {
     /// Take it from the state of this lineage, whose mark it carries
     #[arg(long, value_name = "LINEAGE", env = "MSKP_FROM_LINEAGE", hide_env = true)]
     pub(crate) from_lineage: Option<String>,
-    /// Pass the gate without a question; does not agree to losing data
-    #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
-    pub(crate) auto_approve: bool,
-    /// Pass the gate of this stage; repeatable
-    #[arg(
-        long,
-        value_name = "STAGE",
-        value_delimiter = ',',
-        env = "MSKP_APPROVE",
-        hide_env = true
-    )]
-    pub(crate) approve: Vec<String>,
-    /// Agree that this resource's data is lost or read again; repeatable
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    #[arg(env = "MSKP_ALLOW_DATA_LOSS", hide_env = true)]
-    pub(crate) allow_data_loss: Vec<String>,
-    /// How long to wait for another run to end: 30s, 10m
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
-    #[arg(env = "MSKP_LOCK_TIMEOUT", hide_env = true)]
-    pub(crate) lock_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use msk_pipeline_aws::{Artifacts, Session, kinds, plugins};
 use msk_pipeline_core::dsl::{Components, Notice};
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
-use msk_pipeline_core::plan::{Action, Plan, Step};
+use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::state::State;
 
 use crate::declaration::Declaration;
@@ -56,18 +56,9 @@ pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
     msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
 }
 
-/// True if a step forgets an object that stays in AWS because the file says so.
-pub(crate) fn is_kept(step: &Step) -> bool {
-    // A recorded step that goes on has outputs; one that is forgotten because it is somebody else's has a reason.
-    step.action == Action::Record
-        && step.outputs.is_null()
-        && step.because.is_none()
-        && kinds::is_kept(&step.props)
-}
-
 /// What a plan keeps, as (address, name).
 pub(crate) fn kept(plan: &Plan) -> Vec<(String, String)> {
-    let kept = plan.steps.iter().filter(|s| is_kept(s));
+    let kept = plan.steps.iter().filter(|s| s.keeps);
     kept.map(|s| (s.address.to_string(), s.name.clone())).collect()
 }
 

@@ -14,7 +14,7 @@ use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
 use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::state::lease::EXPIRY;
-use msk_pipeline_core::state::{Entry, Lease, Outcome, Stamped, StateStore, StoreError};
+use msk_pipeline_core::state::{Described, Entry, Lease, Outcome, Stamped, StateStore, StoreError};
 use msk_pipeline_core::testkit::stores::{folded, history, holder, keeps_its_promises};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp, kind};
 use msk_pipeline_emulator::fault::{Effect, Rule, When};
@@ -425,14 +425,16 @@ async fn a_lease_can_be_taken_away_by_hand() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_with_a_request_under_way_is_left_to_expire() {
     let begin = || Entry::Begin {
-        address: "a".into(),
-        generation: 1,
-        kind: "toy".into(),
-        version: 1,
-        stage: "s".into(),
-        name: "a".into(),
-        props: json!({}),
-        deps: Vec::new(),
+        object: Described {
+            address: "a".into(),
+            generation: 1,
+            kind: "toy".into(),
+            version: 1,
+            stage: "s".into(),
+            name: "a".into(),
+            props: json!({}),
+            deps: Vec::new(),
+        },
         op: "toy:Create".into(),
         effect: kind::Effect::Create,
         call: json!({}),

@@ -96,9 +96,8 @@ async fn a_kept_database_keeps_what_it_needs() {
     let touched: Vec<_> =
         operations(&plan).into_iter().filter(|op| op.starts_with("database.")).collect();
     assert_eq!(touched, Vec::<String>::new());
-    let kept = |step: &&Step| msk_pipeline_aws::kinds::is_kept(&step.props);
     let all = plan.steps.iter().filter(|s| s.address.as_str().starts_with("database."));
-    assert!(all.clone().all(|s| kept(&s)), "{:#?}", all.collect::<Vec<_>>());
+    assert!(all.clone().all(|s| s.keeps), "{:#?}", all.collect::<Vec<_>>());
     let group = output(&process, "database.orders.group", "group_id").await;
     let summary = process.destroy(&toml).await.unwrap();
     assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
@@ -304,6 +303,15 @@ async fn status_tells_why_a_connector_failed() {
 
 /// The world in which the recommended pipeline was applied.
 static APPLIED: LazyLock<Cloud> = LazyLock::new(|| applied(MYSQL_CDC));
+
+#[tokio::test(start_paused = true)]
+async fn state_takes_at_most_a_kilobyte_a_resource() {
+    let files = APPLIED.disk.files();
+    let bytes: usize = files.values().map(Vec::len).sum();
+    let resources = Process::simple(&APPLIED.fork()).engine.state().await.unwrap().records.len();
+    println!("{} bytes of state a resource, {resources} resources", bytes / resources);
+    assert!(bytes <= 1024 * resources, "{bytes} bytes for {resources} resources");
+}
 
 /// Edits the recommended pipeline after it was applied: the plan has exactly these operations and this verdict; it applies; then there
 /// is nothing left to do.

@@ -572,7 +572,7 @@ fn broken(
 fn delete(case: &Case<AuroraInstance>, seen: &Instance) -> Next<Call, Outputs> {
     // Nothing is recorded of an instance that was never ready; nobody can want to keep that.
     if case.was.as_ref().is_some_and(|was| was.props.keep) {
-        return Next::Gone;
+        return Next::Kept;
     }
     if seen.status == "deleting" {
         let condition = wait("instance gone", &seen.status, INSTANCE_USUAL);
@@ -722,7 +722,7 @@ mod tests {
             assert_eq!(next(&case), expected);
         };
         check(props(), instance(), "DeleteDBInstance restart");
-        check(Props { keep: true, ..props() }, instance(), "gone");
+        check(Props { keep: true, ..props() }, instance(), "kept");
         assert_eq!(next(&case(None, seen(instance()))), "DeleteDBInstance restart");
         check(props(), Instance { status: "deleting".into(), ..instance() }, "wait");
     }

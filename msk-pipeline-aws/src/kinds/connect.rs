@@ -106,6 +106,7 @@ pub(super) mod tests {
         match next {
             Next::Converged(_) => "converged".into(),
             Next::Gone => "gone".into(),
+            Next::Kept => "kept".into(),
             Next::Calls(calls) => format!("calls: {}", list(calls)),
             Next::Wait { condition, then } if then.is_empty() => {
                 format!("wait {} ({})", condition.what, condition.seen)

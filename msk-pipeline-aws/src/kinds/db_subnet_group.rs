@@ -247,7 +247,7 @@ fn update(want: &Props, seen: &Seen, mark: &Mark) -> Next<Call, Outputs> {
 fn delete(case: &Case<DbSubnetGroup>, seen: &Seen) -> Next<Call, Outputs> {
     // Nothing is recorded of a group that was never ready; nobody can want to keep that.
     if case.was.as_ref().is_some_and(|was| was.props.keep) {
-        return Next::Gone;
+        return Next::Kept;
     }
     let call = Call::Delete { name: seen.name.clone() };
     Next::Calls(vec![Proposed::new("rds:DeleteDBSubnetGroup", Effect::Delete, call)])
@@ -311,6 +311,6 @@ mod tests {
         assert_eq!(ops(&group.calls(&delete)), "DeleteDBSubnetGroup");
         let kept = Props { keep: true, ..props() };
         let delete = deletion::<DbSubnetGroup>(kept, outputs, Some(seen()));
-        assert_eq!(ops(&group.calls(&delete)), "gone");
+        assert_eq!(ops(&group.calls(&delete)), "kept");
     }
 }

@@ -96,7 +96,7 @@ impl<K: Kind> Resource<K> {
                     self.was = want.map(|props| Recorded { props, outputs: Some(outputs) });
                     return done;
                 }
-                Next::Gone => return done,
+                Next::Gone | Next::Kept => return done,
                 Next::Wait { .. } => self.cloud.pass(10),
                 Next::Calls(list) => {
                     let first = list.into_iter().next().unwrap();

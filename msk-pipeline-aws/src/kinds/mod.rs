@@ -64,14 +64,6 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(connector::Connector::new(session))
 }
 
-/// True if these recorded props say that a destroy leaves the object in AWS: its own `keep`, or a database's `on_destroy = "keep"`.
-///
-/// Whoever removes such an object from a pipeline only forgets it. Its mark stays on it, so that a later run with the same state takes
-/// it back, and one with another state finds it foreign.
-pub fn is_kept(props: &serde_json::Value) -> bool {
-    props["keep"] == true || props["on_destroy"] == "keep"
-}
-
 /// Whether an object that is encrypted with the key `used` would need another one. AWS shows a key's ARN and neither an alias nor
 /// that none was named: then it counts whether the wanted one is `as_recorded`; without a record nothing is known to differ.
 fn is_other_key(wanted: Option<&str>, used: Option<&str>, as_recorded: Option<bool>) -> bool {
@@ -191,8 +183,7 @@ mod tests {
         let outside: Vec<_> = sources.iter().filter(|(path, _)| !inside(path)).collect();
         for (path, text) in &outside {
             let paths = text.match_indices("kinds::").map(|(at, word)| &text[at + word.len()..]);
-            let of_all = |rest: &&str| ["registry", "is_kept"].iter().any(|f| rest.starts_with(f));
-            let more = paths.filter(|rest| !of_all(rest));
+            let more = paths.filter(|rest| !rest.starts_with("registry"));
             third.extend(more.map(|rest| {
                 format!("kinds::{} in {}", rest.lines().next().unwrap_or_default(), path.display())
             }));

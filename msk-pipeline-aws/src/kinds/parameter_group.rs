@@ -307,7 +307,7 @@ impl<S: Scope> Kind for ParameterGroup<S> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
             // Nothing is recorded of a group that was never ready; nobody can want to keep that.
-            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Kept,
             (None, Some(seen)) => {
                 let call = Call::Delete { name: seen.name.clone() };
                 Next::Calls(vec![Proposed::new(S::OPS[3], Effect::Delete, call)])
@@ -603,6 +603,6 @@ mod tests {
         assert_eq!(ops(&kind(Group::new).calls(&never_ready)), "DeleteDBClusterParameterGroup");
         let kept = Props { keep: true, ..props(&[]) };
         let delete = deletion::<Group>(kept, outputs, Some(seen(&[])));
-        assert_eq!(ops(&kind(Group::new).calls(&delete)), "gone");
+        assert_eq!(ops(&kind(Group::new).calls(&delete)), "kept");
     }
 }

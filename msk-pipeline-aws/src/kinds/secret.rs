@@ -441,8 +441,11 @@ fn update(want: &Props, seen: &Seen, case: &Case<Secret>) -> Next<Call, Outputs>
 }
 
 fn delete(case: &Case<Secret>, seen: &Seen) -> Next<Call, Outputs> {
-    if seen.existing || case.was.as_ref().is_some_and(|was| was.props.keep) {
+    if seen.existing {
         return Next::Gone;
+    }
+    if case.was.as_ref().is_some_and(|was| was.props.keep) {
+        return Next::Kept;
     }
     let ours = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Delete { .. }));
     if seen.deleted && ours {

@@ -181,7 +181,7 @@ impl Kind for SecurityGroup {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
-            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Kept,
             (None, Some(seen)) => delete(seen),
             (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
             (Some(want), Some(seen)) => update(want, seen, &case.mark),

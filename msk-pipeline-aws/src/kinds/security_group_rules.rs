@@ -336,7 +336,7 @@ impl Kind for SecurityGroupRules {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         match (&case.want, &case.seen) {
             (None, None) => Next::Gone,
-            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Gone,
+            (None, Some(_)) if case.was.as_ref().is_some_and(|was| was.props.keep) => Next::Kept,
             (None, Some(seen)) => revoke_all(seen),
             (Some(want), seen) => converge(want, seen.as_ref()),
         }

@@ -60,6 +60,7 @@ pub(crate) fn ops<C, O>(next: &Next<C, O>) -> String {
     match next {
         Next::Converged(_) => "converged".into(),
         Next::Gone => "gone".into(),
+        Next::Kept => "kept".into(),
         Next::Calls(calls) => list(calls),
         Next::Wait { then, .. } if then.is_empty() => "wait".into(),
         Next::Wait { then, .. } => format!("wait, {}", list(then)),

@@ -130,16 +130,18 @@ impl S3Lease {
     fn follow(&mut self, entries: &[Stamped]) {
         for stamped in entries {
             match &stamped.entry {
-                Entry::Begin { address, generation, .. } => {
-                    self.open.insert((address.clone(), *generation));
+                Entry::Begin { object, .. } => {
+                    self.open.insert((object.address.clone(), object.generation));
                 }
                 Entry::End { outcome: Outcome::Failed(error), .. }
                     if error.class == Class::Unknown => {}
                 Entry::End { address, generation, .. }
-                | Entry::Ready { address, generation, .. }
                 | Entry::Settled { address, generation, .. }
                 | Entry::Gone { address, generation } => {
                     self.open.remove(&(address.clone(), *generation));
+                }
+                Entry::Ready { object, .. } => {
+                    self.open.remove(&(object.address.clone(), object.generation));
                 }
                 _ => {}
             }

@@ -6,8 +6,8 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::plan::{Adopt, Verb};
 use msk_pipeline_core::run::ApplyOptions;
 
-use super::run::{Prepared, Purpose, Run, check_store};
-use crate::args::AdoptArgs;
+use super::run::{Prepared, Purpose, Run, check_stages, check_store};
+use crate::args::{AdoptArgs, Consent};
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -26,6 +26,7 @@ pub(super) async fn run(
     let again = settings.command(&again(args));
     let interrupt = Interrupt::listen(printer, "adopt", again.clone());
     let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Adopt)).await?;
+    check_stages(&args.consent.approve, &prepared)?;
     if prepared.graph.get(&args.address).is_none() {
         let message = format!("nothing is declared as `{}`", args.address);
         return Err(Failure::new(Exit::Invalid, message)
@@ -38,11 +39,12 @@ pub(super) async fn run(
             id: args.id.clone(),
             from_lineage: args.from_lineage.clone(),
         }),
-        consent: args.allow_data_loss.iter().map(Address::new).collect(),
-        lock_timeout: args.lock_timeout,
+        consent: args.consent.addresses(),
+        lock_timeout: args.consent.lock_timeout,
         ..ApplyOptions::default()
     };
-    run.execute(options, &Gates::new(printer, args.auto_approve, &args.approve)).await
+    let Consent { auto_approve, approve, .. } = &args.consent;
+    run.execute(options, &Gates::new(printer, *auto_approve, approve)).await
 }
 
 fn again(args: &AdoptArgs) -> String {
@@ -53,14 +55,5 @@ fn again(args: &AdoptArgs) -> String {
     if let Some(lineage) = &args.from_lineage {
         command += &format!(" --from-lineage {}", quoted(lineage));
     }
-    if args.auto_approve {
-        command += " --auto-approve";
-    }
-    for stage in &args.approve {
-        command += &format!(" --approve {}", quoted(stage));
-    }
-    for address in &args.allow_data_loss {
-        command += &format!(" --allow-data-loss {}", quoted(address));
-    }
-    command
+    command + &args.consent.flags()
 }

@@ -380,3 +380,16 @@ fn exit_of(summary: &RunSummary) -> Exit {
     ];
     holds.into_iter().filter(|(holds, _)| *holds).map(|(_, e)| e).max().unwrap_or(Exit::Done)
 }
+
+/// A mistyped stage would leave its gate open and nobody would know why.
+pub(super) fn check_stages(approved: &[String], prepared: &Prepared) -> Result<(), Failure> {
+    let mut known: Vec<&str> = prepared.graph.resources().map(|r| r.stage.as_str()).collect();
+    known.dedup();
+    known.sort_unstable();
+    known.dedup();
+    match approved.iter().find(|s| !known.contains(&s.as_str())) {
+        None => Ok(()),
+        Some(stage) => Err(Failure::new(Exit::Invalid, format!("there is no stage `{stage}`"))
+            .help(format!("known: {}", known.join(", ")))),
+    }
+}

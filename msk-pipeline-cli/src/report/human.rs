@@ -13,7 +13,6 @@ use msk_pipeline_core::{Address, Clock, Timestamp};
 use super::plan::View;
 use super::words::{SIMULATED, doing, done, span, time_of_day};
 use crate::printer::{Printer, cut, tame, visible, wrap};
-use crate::provider;
 
 /// Where there is no live view, a sign of life comes at least this often.
 const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
@@ -83,7 +82,7 @@ impl Human {
     /// Shows a plan, once.
     pub(crate) fn show(&self, plan: &Plan) {
         let mut inner = self.inner();
-        let kept = plan.steps.iter().filter(|s| provider::is_kept(s));
+        let kept = plan.steps.iter().filter(|s| s.keeps);
         inner.kept = kept.map(|s| s.address.clone()).collect();
         inner.left = plan.steps.iter().filter(|s| s.action != Action::NoOp).count();
         if inner.shown.as_ref() == Some(&plan.nonce) {

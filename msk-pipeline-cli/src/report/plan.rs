@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::words::{SIMULATED, count, span, span_here, value};
 use crate::printer::{Paint, tame, wrap};
-use crate::provider;
 
 /// What becomes of objects that a destroy keeps.
 pub(crate) const KEPT: &str = "An apply with the same file and state takes them back. Without that state, name the database in `existing` \
@@ -72,7 +71,7 @@ impl View<'_> {
 
     fn is_shown(&self, step: &Step) -> bool {
         step.changes()
-            || provider::is_kept(step)
+            || step.keeps
             || self.verbose > 1
             || (self.verbose > 0 && step.action == Action::Record)
     }
@@ -87,7 +86,7 @@ impl View<'_> {
             (Action::Update, _) => ("~", "change"),
             (Action::Delete, false) => ("-", "delete"),
             (Action::Wait, _) => (">", "wait for"),
-            (Action::Record, _) if provider::is_kept(step) => ("=", "keep and forget"),
+            (Action::Record, _) if step.keeps => ("=", "keep and forget"),
             (Action::Record, _) => ("=", "record"),
             (Action::NoOp, _) => ("=", "as declared"),
         };
@@ -203,7 +202,7 @@ impl View<'_> {
 
     /// What stays in AWS although nothing is recorded of it any more.
     fn kept(&self, plan: &Plan, out: &mut Vec<String>) {
-        let kept = plan.steps.iter().filter(|s| provider::is_kept(s)).count();
+        let kept = plan.steps.iter().filter(|s| s.keeps).count();
         if kept > 0 {
             out.push(String::new());
             let what = count(kept, "resource");
@@ -261,7 +260,7 @@ impl View<'_> {
         let mark = if self.simulated { format!(" {SIMULATED}") } else { String::new() };
         let recorded = plan.steps.iter().filter(|s| s.action == Action::Record).count();
         let as_declared = plan.steps.iter().filter(|s| s.action == Action::NoOp).count();
-        let kept = plan.steps.iter().filter(|s| provider::is_kept(s)).count();
+        let kept = plan.steps.iter().filter(|s| s.keeps).count();
         let recorded = recorded - kept;
         if !plan.has_changes() && plan.refusals.is_empty() {
             let text = match plan.verb {

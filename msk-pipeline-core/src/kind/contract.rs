@@ -269,6 +269,8 @@ pub enum Next<C, O> {
     Converged(O),
     /// It does not exist, and is not wanted.
     Gone,
+    /// It exists, is not wanted, and stays, because its props say so: the pipeline forgets it.
+    Kept,
     /// These calls, in this order; the list is complete as far as it can be known now.
     Calls(Vec<Proposed<C>>),
     /// Nothing can be done until this holds; `then` is what is expected to be left.

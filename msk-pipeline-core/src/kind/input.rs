@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::contract::Proposed;
+use super::verdict::Verdict;
 use crate::address::Address;
 
 const REF: &str = "$ref";
@@ -160,18 +161,19 @@ pub(crate) fn holds_given(
 }
 
 impl Proposed<Value> {
-    /// True if sending `now` is what this listed: the same operation with the same arguments, and no graver for data.
-    pub(crate) fn lists(&self, now: &Self) -> bool {
-        self.is_like(now) && holds(&self.call, &now.call)
+    /// True if sending `now`, which does `data` to data, is what this listed: the same operation with the same arguments, and no
+    /// graver.
+    pub(crate) fn lists(&self, now: &Self, data: Verdict) -> bool {
+        self.is_like(now, data) && holds(&self.call, &now.call)
     }
 
     /// The same across plans, where a reference stands for the output that it has by now.
     pub(crate) fn lists_given(&self, now: &Self, outputs: &BTreeMap<Address, Value>) -> bool {
-        self.is_like(now) && holds_given(&self.call, &now.call, outputs)
+        self.is_like(now, now.data.verdict) && holds_given(&self.call, &now.call, outputs)
     }
 
-    fn is_like(&self, now: &Self) -> bool {
-        self.op == now.op && self.effect == now.effect && self.data.verdict >= now.data.verdict
+    fn is_like(&self, now: &Self, data: Verdict) -> bool {
+        self.op == now.op && self.effect == now.effect && self.data.verdict >= data
     }
 }
 

@@ -202,6 +202,7 @@ impl<K: Kind> ErasedKind for K {
                 })
             }
             Next::Gone => Next::Gone,
+            Next::Kept => Next::Kept,
             Next::Calls(list) => Next::Calls(proposals::<K>(list)?),
             Next::Wait { condition, then } => Next::Wait { condition, then: proposals::<K>(then)? },
             Next::Replace { because, effect } => Next::Replace { because, effect },

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::decide::{Draft, Look, Planner, Role, foreign};
+use super::decide::{Look, Planner, foreign};
+use super::order::{Draft, Role};
 use super::step::{Action, PlanError};
 use crate::address::Address;
 use crate::graph::{Graph, dependencies};

@@ -4,6 +4,7 @@ mod adopt;
 mod decide;
 mod look;
 mod observe;
+mod order;
 mod rebuild;
 mod step;
 

@@ -1,6 +1,7 @@
 //! A plan as a value: what `plan` shows, `apply` carries out, and a plan file holds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufWriter;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -101,6 +102,9 @@ pub struct Step {
     /// True if the object is a part of somebody else's: it is forgotten as it is, and not looked at again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forgets: bool,
+    /// True if the object exists and stays, because the spec says that it is kept: it is forgotten.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps: bool,
     /// The object is somebody else's, and is taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
@@ -216,8 +220,23 @@ impl Plan {
     }
 
     fn compute_digest(&self) -> String {
-        let bare = Plan { digest: String::new(), ..self.clone() };
-        hex(&Sha256::digest(serde_json::to_vec(&bare).expect("a plan has string keys only")))
+        let Plan {
+            format,
+            pipeline,
+            pin,
+            lineage,
+            serial,
+            nonce,
+            verb,
+            steps,
+            refusals,
+            digest: _,
+        } = self;
+        let sealed = (format, pipeline, pin, lineage, serial, nonce, verb, steps, refusals);
+        let mut hash = BufWriter::with_capacity(1 << 16, Sha256::new());
+        serde_json::to_writer(&mut hash, &sealed).expect("a plan has string keys only");
+        let hash = hash.into_inner().map_err(|e| e.into_error()).expect("a hash takes every byte");
+        hex(&hash.finalize())
     }
 
     /// Every output that is known: recorded, or observed for this plan.

@@ -26,7 +26,7 @@ use crate::kind::{
 use crate::plan::{
     Action, Plan, Reader, Step, UNMARKABLE, backoff, foreign, help_with_foreign, in_window,
 };
-use crate::state::{Entry, Lease, Outcome, StoreError};
+use crate::state::{Described, Entry, Lease, Outcome, StoreError};
 
 /// Requests under way at once. AWS throttles control planes at a few requests a second; waiting takes no place.
 const REQUESTS: usize = 8;
@@ -186,9 +186,11 @@ impl Executor<'_> {
                     }
                 }
                 // Lost or not, a wait goes on: only what has to be stored needs the lease.
-                Some(Progress::Renew) => {
-                    let _ = self.journal.renew(lease).await;
-                }
+                Some(Progress::Renew) => tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled(2) => {}
+                    _ = self.journal.renew(lease) => {}
+                },
                 Some(Progress::Finished(n, result, took)) => match result {
                     Ok(outcome @ StepOutcome::Done { .. }) => {
                         self.finish(n, outcome, took, &mut over, &mut summary);
@@ -357,17 +359,8 @@ impl Executor<'_> {
         if begun == Some(true) {
             return Ok(());
         }
-        let entry = Entry::Adopted {
-            address: step.address.clone(),
-            generation: step.generation,
-            kind: step.kind.clone(),
-            version,
-            stage: step.stage.clone(),
-            name: step.name.clone(),
-            props: props.clone(),
-            deps: step.deps.clone(),
-            adoption: adoption.clone(),
-        };
+        let object = described(step, version, props.clone());
+        let entry = Entry::Adopted { object, adoption: adoption.clone() };
         Ok(self.journal.record(entry).await?)
     }
 
@@ -436,7 +429,7 @@ impl Walk<'_> {
                 Next::Converged(outputs) if self.want.is_some() => {
                     return self.ready(outputs).await;
                 }
-                Next::Converged(_) | Next::Gone => return self.gone().await,
+                Next::Converged(_) | Next::Gone | Next::Kept => return self.gone().await,
                 Next::Wait { condition, then } => {
                     self.awaited = then;
                     self.wait(condition).await?;
@@ -630,15 +623,9 @@ impl Walk<'_> {
     }
 
     fn begin(&self, call: &ErasedProposed) -> Entry {
+        let props = self.want.clone().unwrap_or_else(|| self.step.props.clone());
         Entry::Begin {
-            address: self.step.address.clone(),
-            generation: self.step.generation,
-            kind: self.step.kind.clone(),
-            version: self.kind.version(),
-            stage: self.step.stage.clone(),
-            name: self.step.name.clone(),
-            props: self.want.clone().unwrap_or_else(|| self.step.props.clone()),
-            deps: self.step.deps.clone(),
+            object: described(self.step, self.kind.version(), props),
             op: call.op.clone(),
             effect: call.effect,
             call: call.call.clone(),
@@ -651,9 +638,8 @@ impl Walk<'_> {
     fn check_listed(&self, call: &ErasedProposed) -> Result<(), Halt> {
         let same =
             |a: &&ErasedProposed| a.op == call.op && a.effect == call.effect && a.call == call.call;
-        let data = self.awaited.iter().find(same).map_or(&call.data, |a| &a.data);
-        let call = &ErasedProposed { data: data.clone(), ..call.clone() };
-        if self.step.calls.iter().any(|planned| planned.lists(call)) {
+        let data = self.awaited.iter().find(same).unwrap_or(call).data.verdict;
+        if self.step.calls.iter().any(|planned| planned.lists(call, data)) {
             return Ok(());
         }
         Err(no_longer_holds(&format!(
@@ -748,18 +734,9 @@ impl Walk<'_> {
     }
 
     async fn ready(&self, outputs: Value) -> Result<StepOutcome, Halt> {
-        let step = self.step;
-        let entry = Entry::Ready {
-            address: step.address.clone(),
-            generation: step.generation,
-            kind: step.kind.clone(),
-            version: self.kind.version(),
-            stage: step.stage.clone(),
-            name: step.name.clone(),
-            props: self.want.clone().unwrap_or_default(),
-            outputs: outputs.clone(),
-            deps: step.deps.clone(),
-        };
+        let props = self.want.clone().unwrap_or_default();
+        let object = described(self.step, self.kind.version(), props);
+        let entry = Entry::Ready { object, outputs: outputs.clone() };
         self.executor.journal.record(entry).await?;
         Ok(StepOutcome::Done { outputs })
     }
@@ -773,6 +750,20 @@ impl Walk<'_> {
             self.executor.journal.record(Entry::Gone { address, generation }).await?;
         }
         Ok(StepOutcome::Done { outputs: Value::Null })
+    }
+}
+
+/// The step's object as the journal tells it.
+fn described(step: &Step, version: u32, props: Value) -> Described {
+    Described {
+        address: step.address.clone(),
+        generation: step.generation,
+        kind: step.kind.clone(),
+        version,
+        stage: step.stage.clone(),
+        name: step.name.clone(),
+        props,
+        deps: step.deps.clone(),
     }
 }
 

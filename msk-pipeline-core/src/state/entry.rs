@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::record::{Adoption, Pin};
+use super::record::{Adoption, Object, Pin};
 use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::kind::{CallError, Effect, Guard, Sent, Verdict};
@@ -46,22 +46,9 @@ pub enum Entry {
     },
     /// A changing request is about to be sent.
     Begin {
-        /// Which resource.
-        address: Address,
-        /// Which of its objects: raised with every replacement.
-        generation: u64,
-        /// The kind.
-        kind: String,
-        /// The kind's version.
-        version: u32,
-        /// The stage, for a resource that the spec no longer names.
-        stage: String,
-        /// The physical name.
-        name: String,
-        /// The props, resolved.
-        props: Value,
-        /// The resources that this one needs.
-        deps: Vec<Address>,
+        /// Of which object.
+        #[serde(flatten)]
+        object: Described,
         /// The operation.
         op: String,
         /// What it does.
@@ -74,22 +61,9 @@ pub enum Entry {
     /// Somebody consented to take over an object that is not ours. Until it is ready, the mark that it carries does not keep the
     /// pipeline from changing it towards what is wanted; nothing that this does deletes it.
     Adopted {
-        /// Which resource.
-        address: Address,
-        /// Which of its objects.
-        generation: u64,
-        /// The kind.
-        kind: String,
-        /// The kind's version.
-        version: u32,
-        /// The stage.
-        stage: String,
-        /// The physical name.
-        name: String,
-        /// The props that it is brought to, resolved.
-        props: Value,
-        /// The resources that this one needs.
-        deps: Vec<Address>,
+        /// Which object, and what it is brought to.
+        #[serde(flatten)]
+        object: Described,
         /// Whose it was.
         adoption: Adoption,
     },
@@ -104,24 +78,11 @@ pub enum Entry {
     },
     /// The resource is what was wanted.
     Ready {
-        /// Which resource.
-        address: Address,
-        /// Which of its objects.
-        generation: u64,
-        /// The kind.
-        kind: String,
-        /// The kind's version.
-        version: u32,
-        /// The stage.
-        stage: String,
-        /// The physical name.
-        name: String,
-        /// The props that it was converged to, resolved.
-        props: Value,
+        /// Which object, and what it was converged to.
+        #[serde(flatten)]
+        object: Described,
         /// The outputs.
         outputs: Value,
-        /// The resources that this one needs.
-        deps: Vec<Address>,
     },
     /// An observation showed what became of a begun call, or that the chase after it is over.
     Settled {
@@ -160,6 +121,46 @@ pub enum Entry {
     },
 }
 
+/// An object, as the entries tell it that may be the first about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// Which resource.
+    pub address: Address,
+    /// Which of its objects: raised with every replacement.
+    pub generation: u64,
+    /// The kind.
+    pub kind: String,
+    /// The kind's version.
+    pub version: u32,
+    /// The stage, for a resource that the spec no longer names.
+    pub stage: String,
+    /// The physical name.
+    pub name: String,
+    /// The props, resolved.
+    pub props: Value,
+    /// The resources that this one needs.
+    pub deps: Vec<Address>,
+}
+
+impl Described {
+    /// The object while nothing else is known of it.
+    pub(super) fn fresh(&self) -> Object {
+        Object {
+            generation: self.generation,
+            kind: self.kind.clone(),
+            version: self.version,
+            stage: self.stage.clone(),
+            name: self.name.clone(),
+            props: self.props.clone(),
+            outputs: Value::Null,
+            deps: self.deps.clone(),
+            pending: None,
+            origin: None,
+            adoption: None,
+        }
+    }
+}
+
 /// A call that passed its gate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovedCall {
@@ -196,4 +197,24 @@ pub struct Stamped {
     /// The entry.
     #[serde(flatten)]
     pub entry: Entry,
+}
+
+impl Entry {
+    /// The entry's name, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Entry::Opened { .. } => "opened",
+            Entry::RunStarted { .. } => "run_started",
+            Entry::Approved { .. } => "approved",
+            Entry::Begin { .. } => "begin",
+            Entry::Adopted { .. } => "adopted",
+            Entry::End { .. } => "end",
+            Entry::Ready { .. } => "ready",
+            Entry::Settled { .. } => "settled",
+            Entry::Deposed { .. } => "deposed",
+            Entry::Restored { .. } => "restored",
+            Entry::Gone { .. } => "gone",
+            Entry::RunFinished { .. } => "run_finished",
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod disk;
 mod edit;
 mod entry;
 mod file;
+mod fold;
 pub mod lease;
 mod memory;
 mod record;
@@ -13,10 +14,11 @@ mod tests;
 
 pub use disk::{Disk, MemoryDisk, RealDisk};
 pub use edit::EditError;
-pub use entry::{ApprovedCall, Entry, Outcome, Stamped};
+pub use entry::{ApprovedCall, Described, Entry, Outcome, Stamped};
 pub use file::FileStore;
+pub use fold::IllegalEntry;
 pub use memory::MemoryStore;
-pub use record::{Adoption, IllegalEntry, Object, OpenRun, Pending, Pin, Record, State};
+pub use record::{Adoption, Object, OpenRun, Pending, Pin, Record, State};
 pub use store::{Holder, Lease, Loaded, StateStore, StoreError};
 #[cfg(any(test, feature = "testkit"))]
 pub use store::{MockLease, MockStateStore};

@@ -1,11 +1,11 @@
-//! The state itself, and the one function that changes it.
+//! The state itself.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::entry::{ApprovedCall, Entry, Outcome, Stamped};
+use super::entry::ApprovedCall;
 use crate::address::Address;
 use crate::clock::Timestamp;
 use crate::kind::{CallError, Class, Effect, Guard, MarkSeen, Pursuit, Sent};
@@ -23,7 +23,7 @@ pub struct Pin {
 
 /// Everything that is known of a pipeline between runs.
 ///
-/// It changes only through [`State::after`]: the live run, recovery after a kill and `state show` fold the same function over the
+/// It changes only through [`State::after`] (`fold.rs`): the live run, recovery after a kill and `state show` fold the same function over the
 /// same entries.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct State {
@@ -92,7 +92,7 @@ impl Record {
         self.current.iter().chain(&self.deposed).find(|o| o.generation == generation)
     }
 
-    fn object_mut(&mut self, generation: u64) -> Option<&mut Object> {
+    pub(super) fn object_mut(&mut self, generation: u64) -> Option<&mut Object> {
         self.current.iter_mut().chain(&mut self.deposed).find(|o| o.generation == generation)
     }
 
@@ -103,7 +103,7 @@ impl Record {
     }
 
     /// True while it names no object and only remembers a generation.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.current.is_none() && self.deposed.is_empty()
     }
 }
@@ -214,269 +214,9 @@ pub struct Pending {
     pub error: Option<CallError>,
 }
 
-/// An entry that can't follow what came before: the journal was damaged or written by other code.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("entry {seq} ({entry}) can't follow entry {head}: {why}")]
-pub struct IllegalEntry {
-    /// Its place.
-    pub seq: u64,
-    /// The newest good entry.
-    pub head: u64,
-    /// What it is.
-    pub entry: &'static str,
-    /// What is wrong.
-    pub why: String,
-}
-
 impl State {
     /// The version of the stored form.
     pub const FORMAT: u32 = 1;
-
-    /// Folds one entry in.
-    ///
-    /// # Errors
-    /// An entry out of sequence, or about an object that no earlier entry brought into being.
-    pub fn after(&mut self, stamped: &Stamped) -> Result<(), IllegalEntry> {
-        let Stamped { seq, at, entry } = stamped;
-        let illegal =
-            |why: String| IllegalEntry { seq: *seq, head: self.head, entry: entry.name(), why };
-        if *seq != self.head + 1 {
-            return Err(illegal("entries must be gapless".into()));
-        }
-        if self.lineage.is_empty() != matches!(entry, Entry::Opened { .. }) {
-            return Err(illegal("a journal begins with exactly one `opened`".into()));
-        }
-        let missing = |address: &Address, generation: &u64| {
-            illegal(format!("no object {generation} of {address} is known"))
-        };
-        match entry {
-            Entry::Opened { lineage, pipeline, pin } => {
-                self.format = Self::FORMAT;
-                self.lineage.clone_from(lineage);
-                self.pipeline.clone_from(pipeline);
-                self.pin = pin.clone();
-            }
-            Entry::RunStarted { verb, plan, nonce, consent } => {
-                self.serial += 1;
-                self.run = Some(OpenRun {
-                    verb: verb.clone(),
-                    plan: plan.clone(),
-                    nonce: nonce.clone(),
-                    started: *at,
-                    consent: consent.clone(),
-                    // What was approved stays approved until a run in that direction completes: a resumed run asks only for what is new.
-                    approved: self
-                        .run
-                        .take()
-                        .filter(|run| run.verb == *verb)
-                        .map(|run| run.approved)
-                        .unwrap_or_default(),
-                });
-            }
-            Entry::Approved { stage, calls, .. } => {
-                let Some(run) = &mut self.run else {
-                    return Err(illegal("an approval needs a started run".into()));
-                };
-                let approved = run.approved.entry(stage.clone()).or_default();
-                approved.extend(calls.iter().cloned());
-            }
-            Entry::Begin {
-                address,
-                generation,
-                kind,
-                version,
-                stage,
-                name,
-                props,
-                deps,
-                op,
-                effect,
-                call,
-                guard,
-            } => {
-                let record = self.records.entry(address.clone()).or_default();
-                let pending = Pending {
-                    op: op.clone(),
-                    effect: *effect,
-                    call: call.clone(),
-                    guard: guard.clone(),
-                    begun: *at,
-                    ended: None,
-                    sent: None,
-                    error: None,
-                };
-                if let Some(object) = record.object_mut(*generation) {
-                    let accepted = |p: &Pending| p.effect == Effect::Create && p.sent.is_some();
-                    if let Some(made) = object.pending.replace(pending).filter(accepted) {
-                        object.origin = Some(Box::new(made));
-                    }
-                    if *effect != Effect::Delete && !object.was_ready() {
-                        object.props = props.clone();
-                        object.deps.clone_from(deps);
-                    }
-                } else if record.current.is_none() || *effect == Effect::Delete {
-                    let object = Object {
-                        generation: *generation,
-                        kind: kind.clone(),
-                        version: *version,
-                        stage: stage.clone(),
-                        name: name.clone(),
-                        props: props.clone(),
-                        outputs: Value::Null,
-                        deps: deps.clone(),
-                        pending: Some(pending),
-                        origin: None,
-                        adoption: None,
-                    };
-                    // An object of ours that state did not know, in the way of what is wanted, has no place of its own.
-                    match &mut record.current {
-                        Some(_) => record.deposed.push(object),
-                        current => *current = Some(object),
-                    }
-                } else {
-                    return Err(illegal(format!("{address} has a current object already")));
-                }
-            }
-            Entry::Adopted {
-                address,
-                generation,
-                kind,
-                version,
-                stage,
-                name,
-                props,
-                deps,
-                adoption,
-            } => {
-                let record = self.records.entry(address.clone()).or_default();
-                // What was recorded of that name was another object.
-                let adopted = Object {
-                    generation: *generation,
-                    kind: kind.clone(),
-                    version: *version,
-                    stage: stage.clone(),
-                    name: name.clone(),
-                    props: props.clone(),
-                    outputs: Value::Null,
-                    deps: deps.clone(),
-                    pending: None,
-                    origin: None,
-                    adoption: Some(adoption.clone()),
-                };
-                match &mut record.current {
-                    Some(object) if object.generation != *generation => {
-                        return Err(illegal(format!("{address} has another current object")));
-                    }
-                    current => *current = Some(adopted),
-                }
-            }
-            Entry::End { address, generation, outcome } => {
-                let object = self
-                    .records
-                    .get_mut(address)
-                    .and_then(|r| r.object_mut(*generation))
-                    .ok_or_else(|| missing(address, generation))?;
-                let Some(pending) = &mut object.pending else {
-                    return Err(illegal(format!("{address} has no begun call")));
-                };
-                pending.ended = Some(*at);
-                match outcome {
-                    Outcome::Accepted(sent) => {
-                        pending.sent = Some(sent.clone());
-                        pending.error = None;
-                    }
-                    Outcome::Failed(error) => pending.error = Some(error.clone()),
-                }
-            }
-            Entry::Ready {
-                address,
-                generation,
-                kind,
-                version,
-                stage,
-                name,
-                props,
-                outputs,
-                deps,
-            } => {
-                let record = self.records.entry(address.clone()).or_default();
-                let ready = Object {
-                    generation: *generation,
-                    kind: kind.clone(),
-                    version: *version,
-                    stage: stage.clone(),
-                    name: name.clone(),
-                    props: props.clone(),
-                    outputs: outputs.clone(),
-                    deps: deps.clone(),
-                    pending: None,
-                    origin: None,
-                    adoption: None,
-                };
-                if let Some(object) = record.object_mut(*generation) {
-                    *object = ready;
-                } else if record.current.is_none() {
-                    record.current = Some(ready);
-                } else {
-                    return Err(illegal(format!("{address} has another current object")));
-                }
-            }
-            Entry::Settled { address, generation, found: _ } => {
-                let record =
-                    self.records.get_mut(address).ok_or_else(|| missing(address, generation))?;
-                let object =
-                    record.object_mut(*generation).ok_or_else(|| missing(address, generation))?;
-                object.pending = None;
-            }
-            Entry::Deposed { address, generation } => {
-                let record =
-                    self.records.get_mut(address).ok_or_else(|| missing(address, generation))?;
-                match record.current.take_if(|o| o.generation == *generation) {
-                    Some(object) => record.deposed.push(object),
-                    None => return Err(missing(address, generation)),
-                }
-            }
-            Entry::Restored { address, generation } => {
-                let record =
-                    self.records.get_mut(address).ok_or_else(|| missing(address, generation))?;
-                if record.current.is_some() {
-                    return Err(illegal(format!("{address} has a current object already")));
-                }
-                let at = record.deposed.iter().position(|o| o.generation == *generation);
-                let at = at.ok_or_else(|| missing(address, generation))?;
-                record.current = Some(record.deposed.remove(at));
-            }
-            Entry::Gone { address, generation } => {
-                let record =
-                    self.records.get_mut(address).ok_or_else(|| missing(address, generation))?;
-                let object =
-                    record.object(*generation).ok_or_else(|| missing(address, generation))?;
-                // A create that never arrived used no generation up: it is begun again, as it was approved.
-                let existed = object.was_ready()
-                    || object.pending.as_ref().is_some_and(|p| p.effect == Effect::Delete);
-                if existed {
-                    record.retired = record.retired.max(*generation);
-                }
-                record.current.take_if(|o| o.generation == *generation);
-                record.deposed.retain(|o| o.generation != *generation);
-                if record.is_empty() && (self.run.is_none() || record.retired == 0) {
-                    self.records.remove(address);
-                }
-            }
-            Entry::RunFinished { complete } => {
-                self.serial += 1;
-                if let Some(run) = &mut self.run
-                    && *complete
-                {
-                    self.spent = std::mem::take(&mut run.nonce);
-                    self.run = None;
-                    self.records.retain(|_, record| !record.is_empty());
-                }
-            }
-        }
-        self.head = *seq;
-        Ok(())
-    }
 
     /// The outputs of every resource that is ready.
     pub fn outputs(&self) -> BTreeMap<Address, Value> {
@@ -510,26 +250,6 @@ impl Pending {
         match &self.error {
             Some(error) => error.class == Class::Unknown,
             None => self.sent.is_none(),
-        }
-    }
-}
-
-impl Entry {
-    /// The entry's name, for messages.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Entry::Opened { .. } => "opened",
-            Entry::RunStarted { .. } => "run_started",
-            Entry::Approved { .. } => "approved",
-            Entry::Begin { .. } => "begin",
-            Entry::Adopted { .. } => "adopted",
-            Entry::End { .. } => "end",
-            Entry::Ready { .. } => "ready",
-            Entry::Settled { .. } => "settled",
-            Entry::Deposed { .. } => "deposed",
-            Entry::Restored { .. } => "restored",
-            Entry::Gone { .. } => "gone",
-            Entry::RunFinished { .. } => "run_finished",
         }
     }
 }

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::entry::Stamped;
-use super::record::{IllegalEntry, State};
+use super::fold::IllegalEntry;
+use super::record::State;
 use crate::clock::{Reading, Timestamp};
 
 use std::time::Duration;

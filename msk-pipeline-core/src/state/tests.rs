@@ -29,8 +29,8 @@ fn approved() -> Entry {
     Entry::Approved { stage: "s".into(), plan: "digest".into(), calls: vec![call] }
 }
 
-fn begin(generation: u64, effect: Effect) -> Entry {
-    Entry::Begin {
+fn described(generation: u64) -> Described {
+    Described {
         address: "a".into(),
         generation,
         kind: "toy".into(),
@@ -39,11 +39,12 @@ fn begin(generation: u64, effect: Effect) -> Entry {
         name: "a".into(),
         props: json!({ "size": generation }),
         deps: Vec::new(),
-        op: "toy:Call".into(),
-        effect,
-        call: json!({}),
-        guard: Guard::default(),
     }
+}
+
+fn begin(generation: u64, effect: Effect) -> Entry {
+    let (object, guard) = (described(generation), Guard::default());
+    Entry::Begin { object, op: "toy:Call".into(), effect, call: json!({}), guard }
 }
 
 fn end(generation: u64, outcome: Outcome) -> Entry {
@@ -51,17 +52,7 @@ fn end(generation: u64, outcome: Outcome) -> Entry {
 }
 
 fn ready(generation: u64) -> Entry {
-    Entry::Ready {
-        address: "a".into(),
-        generation,
-        kind: "toy".into(),
-        version: 1,
-        stage: "s".into(),
-        name: "a".into(),
-        props: json!({ "size": generation }),
-        outputs: json!({ "id": generation }),
-        deps: Vec::new(),
-    }
+    Entry::Ready { object: described(generation), outputs: json!({ "id": generation }) }
 }
 
 fn settled(generation: u64) -> Entry {

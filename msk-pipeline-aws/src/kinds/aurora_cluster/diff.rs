@@ -288,7 +288,7 @@ fn delete(case: &Case<AuroraCluster>, seen: &Cluster) -> Step {
     let on_destroy = case.was.as_ref().map_or(OnDestroy::Snapshot, |was| was.props.on_destroy);
     let name = &seen.name;
     if on_destroy == OnDestroy::Keep {
-        return Next::Gone;
+        return Next::Kept;
     }
     if seen.status == "deleting" {
         let condition = wait("cluster gone", &seen.status, CLUSTER_USUAL);
@@ -528,7 +528,7 @@ mod tests {
         check(OnDestroy::Snapshot, cluster(), "ModifyDBCluster?, DeleteDBCluster gap");
         check(OnDestroy::Snapshot, open(), "DeleteDBCluster gap");
         check(OnDestroy::Delete, open(), "DeleteDBCluster lost");
-        check(OnDestroy::Keep, cluster(), "gone");
+        check(OnDestroy::Keep, cluster(), "kept");
         let at = |status: &str| Cluster { status: status.into(), ..open() };
         check(OnDestroy::Delete, at("deleting"), "wait");
         check(OnDestroy::Delete, at("creating"), "wait, DeleteDBCluster lost");
@@ -541,6 +541,6 @@ mod tests {
         check(OnDestroy::Snapshot, with("reader", &mark().lineage), "DeleteDBCluster gap");
         check(OnDestroy::Snapshot, with("analytics", ""), "refuse");
         check(OnDestroy::Delete, with("analytics", "other"), "refuse");
-        check(OnDestroy::Keep, with("analytics", ""), "gone");
+        check(OnDestroy::Keep, with("analytics", ""), "kept");
     }
 }

@@ -12,8 +12,8 @@ use crate::clock::{Clock, Reading};
 use crate::graph::Resource;
 use crate::kind::Registry;
 use crate::run::{
-    Answer, ApplyOptions, Approver, AutoApprove, Cancel, Engine, Gate, RunError, RunEvent,
-    RunSummary,
+    Answer, ApplyOptions, Approver, AutoApprove, Cancel, Canceller, Engine, Gate, RunError,
+    RunEvent, RunSummary,
 };
 use crate::state::{
     Entry, Holder, Lease, Loaded, MemoryStore, Stamped, State, StateStore, StoreError,
@@ -26,6 +26,8 @@ type Seconds = std::ops::Range<u64>;
 struct Dials {
     /// When renewals fail without an answer.
     unreachable: Mutex<Option<Seconds>>,
+    /// When renewals get no answer for as long as anybody waits.
+    silent: Mutex<Option<Seconds>>,
     /// From when on the lease is another's, as renewals tell.
     lost: Mutex<Option<u64>>,
     /// When appends fail without an answer.
@@ -118,6 +120,9 @@ impl Lease for Held {
     async fn renew(&mut self) -> Result<(), StoreError> {
         if self.store.dials.lost.lock().unwrap().is_some_and(|from| from <= self.store.now()) {
             return Err(StoreError::Lost { by: holder("bob") });
+        }
+        if self.store.within(&self.store.dials.silent) {
+            std::future::pending::<()>().await;
         }
         if self.store.within(&self.store.dials.unreachable) {
             return Err(unreachable());
@@ -255,6 +260,29 @@ async fn no_call_is_sent_that_no_lease_covers_just_now() {
     *leased.dials.unreachable.lock().unwrap() = Some(60..280);
     assert!(leased.apply(&chain).await.unwrap().is_complete());
     assert_eq!(leased.bench.calls(), ["Create a", "Create b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_stop_does_not_wait_for_a_renewal() {
+    let leased = Leased::new(|_| MINUTES_10);
+    *leased.dials.silent.lock().unwrap() = Some(0..u64::MAX);
+    let graph = leased.bench.graph(&[node("a", "one", &[])]);
+    let (canceller, cancel) = Canceller::new();
+    let run = leased.engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &cancel);
+    let stopped = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        canceller.cancel();
+        canceller.cancel();
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::time::timeout(MINUTES_10 / 2, async {
+        tokio::select! {
+            ended = run => ended,
+            () = stopped => unreachable!("it goes on for ever"),
+        }
+    });
+    let summary = ended.await.expect("it ends with the second stop").unwrap();
+    assert_eq!(summary.interrupted.len(), 1, "{summary:?}");
 }
 
 #[tokio::test(start_paused = true)]
