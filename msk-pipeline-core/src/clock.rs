@@ -89,7 +89,8 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// Lets `duration` pass in the time that this clock tells.
     async fn sleep(&self, duration: Duration);
 
-    /// Lets `duration` pass for the person at the terminal: the grace that an interrupted run gives to requests already sent.
+    /// Lets `duration` pass in real time, also where this clock runs faster: what a request may take, and the grace that an
+    /// interrupted run gives to requests already sent.
     async fn grace(&self, duration: Duration);
 }
 

@@ -14,7 +14,9 @@ use msk_pipeline_aws::session::{Handler, PlainRequest, PlainResponse};
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
 use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::state::lease::EXPIRY;
-use msk_pipeline_core::state::{Described, Entry, Lease, Outcome, Stamped, StateStore, StoreError};
+use msk_pipeline_core::state::{
+    Described, Entry, Lease, Outcome, Stamped, State, StateStore, StoreError,
+};
 use msk_pipeline_core::testkit::stores::{folded, history, holder, keeps_its_promises};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp, kind};
 use msk_pipeline_emulator::fault::{Effect, Rule, When};
@@ -561,6 +563,21 @@ async fn damage_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_outbox_serves_the_first_run_too() {
+    let all = history(4);
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new().await;
+    let store = bench.store(1).with_outbox(&folder.path().join("outbox"));
+    let mut lease = store.lease(holder("process 1")).await.unwrap();
+    lease.load().await.unwrap();
+    lease.append(0, &all[..2]).await.unwrap();
+    lease.stash(&all[2..]).await;
+    lease.release().await.unwrap();
+    let mut lease = store.lease(holder("process 2")).await.unwrap();
+    assert_eq!(lease.load().await.unwrap().entries, all);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_stored_is_stored_later_if_it_still_follows() {
     let all = history(6);
     let folder = tempfile::tempdir().unwrap();
@@ -669,4 +686,84 @@ async fn a_repeated_segment_that_meets_itself_is_stored_once() {
     assert_eq!(bench.segments().await, [1, 2]);
     lease.append(2, &history(3)[2..]).await.unwrap();
     assert_eq!(bench.store(2).load().await.unwrap().entries, history(3));
+}
+
+fn unanswered(times: u64) -> Rule {
+    Rule::new("s3", "PutObject", When::From(1), Effect::ServerError(503)).times(times)
+}
+
+/// A renewal that was stored although its reply was lost is not taken for the next one.
+#[tokio::test(start_paused = true)]
+async fn only_a_renewal_that_was_stored_just_now_confirms() {
+    let bench = Bench::new().await;
+    let mut lease = bench.lease(1).await;
+    bench.fault(Rule::new("s3", "PutObject", When::From(1), Effect::LostReply).times(1));
+    bench.fault(unanswered(8));
+    lease.renew().await.unwrap_err();
+    bench.cloud.world.with(|world: &mut World| world.faults.rules.clear());
+    bench.pass(Duration::from_secs(60)).await;
+    lease.renew().await.unwrap();
+    // By S3's clock, too.
+    bench.pass(Duration::from_secs(60)).await;
+    let other = bench.store(2).lease(holder("process 2")).await.err().unwrap();
+    assert!(matches!(other, StoreError::Leased { .. }), "{other:?}");
+    lease.release().await.unwrap();
+    bench.store(3).lease(holder("process 3")).await.unwrap();
+}
+
+/// A holder whose lease has expired and who does not know what became of its last write takes no number from its successor.
+#[tokio::test(start_paused = true)]
+async fn a_former_holder_takes_no_number() {
+    let all = history(4);
+    let bench = Bench::new().await;
+    let mut old = bench.lease(1).await;
+    old.append(0, &all[..2]).await.unwrap();
+    bench.fault(unanswered(8));
+    old.append(2, &all[2..3]).await.unwrap_err();
+    bench.cloud.world.with(|world: &mut World| world.faults.rules.clear());
+    bench.pass(Duration::from_secs(92)).await;
+    let mut new = bench.lease(2).await;
+    let late = old.append(2, &all[2..3]).await;
+    assert!(matches!(late, Err(StoreError::Lost { .. })), "{late:?}");
+    new.append(2, &all[2..]).await.unwrap();
+}
+
+/// An edit has no entries: only the whole snapshot tells whether it was stored.
+#[tokio::test(start_paused = true)]
+async fn an_edit_is_stored_or_told() {
+    let all = history(2);
+    let bench = Bench::new().await;
+    let mut lease = bench.lease(1).await;
+    lease.append(0, &all).await.unwrap();
+    lease.compact(&folded(&all)).await.unwrap();
+    let edited = State { serial: 99, ..folded(&all) };
+    let contended = Effect::Error {
+        code: "ConditionalRequestConflict".into(),
+        message: "A conflicting conditional operation is in progress".into(),
+        status: Some(409),
+    };
+    bench.fault(Rule::new("s3", "PutObject", When::From(1), contended).times(1));
+    lease.compact(&edited).await.unwrap();
+    assert_eq!(bench.store(2).load().await.unwrap().fold().unwrap(), edited);
+}
+
+/// The newest segment stays, so that a gap shows and its number is not taken again.
+#[tokio::test(start_paused = true)]
+async fn a_reader_with_an_old_snapshot_begins_anew() {
+    let all = history(4);
+    for overtaken in 1..=4_u64 {
+        let bench = Bench::new().await;
+        let mut lease = bench.lease(1).await;
+        lease.append(0, &all[..2]).await.unwrap();
+        lease.append(2, &all[2..]).await.unwrap();
+        bench.pass(Duration::from_hours(25)).await;
+        bench.fault(Rule::new("s3", "*", When::Nth(overtaken), Effect::Slow(5_000)).times(1));
+        let store = bench.store(2);
+        let write = async {
+            bench.pass(Duration::from_secs(1)).await;
+            lease.compact(&folded(&all)).await.unwrap();
+        };
+        let (read, ()) = tokio::join!(store.load(), write);
+        assert_eq!(read.unwrap().fold().unwrap(), folded(&all), "{overtaken}");
+    }
 }

@@ -28,6 +28,10 @@ use crate::error::{absent, built, classify};
 use crate::session::Session;
 use crate::{Artifact, Artifacts};
 
+/// How long an upload may take: a slow line takes minutes for a plugin archive. Whenever it arrives it is harmless: its key is its
+/// contents' digest, and it must not exist yet.
+const UPLOAD: Duration = Duration::from_mins(30);
+
 /// The kind.
 pub struct S3Object {
     s3: aws_sdk_s3::Client,
@@ -211,13 +215,9 @@ impl Kind for S3Object {
                     .body(body)
                     .customize()
                     // The session's limit is for small requests; a slow line takes minutes for a plugin archive.
-                    .config_override(
-                        aws_sdk_s3::config::Config::builder().timeout_config(
-                            TimeoutConfig::builder()
-                                .operation_attempt_timeout(Duration::from_mins(30))
-                                .build(),
-                        ),
-                    )
+                    .config_override(aws_sdk_s3::config::Config::builder().timeout_config(
+                        TimeoutConfig::builder().operation_attempt_timeout(UPLOAD).build(),
+                    ))
                     .send()
                     .await
                     .map_err(|e| classify(OP, e))?;
@@ -271,7 +271,8 @@ fn create(want: &Props) -> Next<Call, Outputs> {
         ])
         .may_change(&["bucket_arn", "key", "version_id"])
         // At ten megabytes a second.
-        .usual(Duration::from_secs(want.size / 10_000_000));
+        .usual(Duration::from_secs(want.size / 10_000_000))
+        .longest(UPLOAD);
     Next::Calls(vec![put])
 }
 

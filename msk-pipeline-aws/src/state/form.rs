@@ -13,7 +13,7 @@ pub(super) struct LeaseNote {
     pub(super) format: u32,
     /// Which lease; drawn for each.
     pub(super) lease: String,
-    /// How often it was renewed.
+    /// Raised with every note that is sent, stored or not.
     pub(super) renewal: u64,
     pub(super) holder: Holder,
     /// Given back: whoever comes may take it.
@@ -25,12 +25,12 @@ impl LeaseNote {
         Self { format: FORMAT, lease, renewal: 0, holder, released: false }
     }
 
-    pub(super) fn renewed(&self) -> Self {
-        Self { renewal: self.renewal + 1, ..self.clone() }
+    pub(super) fn renewed(&self, renewal: u64) -> Self {
+        Self { renewal, ..self.clone() }
     }
 
-    pub(super) fn given_back(&self) -> Self {
-        Self { released: true, ..self.renewed() }
+    pub(super) fn given_back(&self, renewal: u64) -> Self {
+        Self { released: true, ..self.renewed(renewal) }
     }
 }
 
@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn no_two_notes_of_a_lease_are_alike() {
         let first = LeaseNote::new("l".into(), holder());
-        let second = first.renewed();
-        let all = [write(&first), write(&second), write(&first.given_back())];
+        let second = first.renewed(1);
+        let all = [write(&first), write(&second), write(&first.given_back(1))];
         assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
     }
 
@@ -112,7 +112,7 @@ mod tests {
         let note = format!(
             r#"{{"format":1,"lease":"l","renewal":2,"holder":{holder_text},"released":false}}"#
         );
-        let expected = LeaseNote::new("l".into(), holder()).renewed().renewed();
+        let expected = LeaseNote::new("l".into(), holder()).renewed(2);
         assert_eq!(read::<LeaseNote>("lease", note.as_bytes()).unwrap(), expected);
         let segment = format!(
             r#"{{"format":1,"number":3,"lease":"l","holder":{holder_text},"entries":[{{"seq":9,"at":5,"entry":"run_finished","complete":true}}]}}"#

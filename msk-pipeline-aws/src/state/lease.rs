@@ -30,6 +30,8 @@ pub(super) struct S3Lease {
     store: Arc<Inner>,
     note: LeaseNote,
     etag: String,
+    /// The newest number that a renewal was given, stored or not.
+    drawn: u64,
     confirmed: Reading,
     taken_from: Option<Holder>,
     /// Whose the lease is, once it is known not to be ours.
@@ -114,6 +116,7 @@ impl S3Lease {
     ) -> Self {
         Self {
             store: Arc::clone(store),
+            drawn: note.renewal,
             note,
             etag,
             confirmed,
@@ -126,10 +129,11 @@ impl S3Lease {
         }
     }
 
-    /// Notes which calls have no answer after these entries.
+    /// Notes whose state it is, and which calls have no answer, after these entries.
     fn follow(&mut self, entries: &[Stamped]) {
         for stamped in entries {
             match &stamped.entry {
+                Entry::Opened { lineage, .. } => self.lineage.clone_from(lineage),
                 Entry::Begin { object, .. } => {
                     self.open.insert((object.address.clone(), object.generation));
                 }
@@ -157,9 +161,15 @@ impl S3Lease {
         self.lost.as_ref().map_or(Ok(()), |by| Err(StoreError::Lost { by: by.clone() }))
     }
 
-    /// Replaces the lease's note by `next`, provided that it is still ours.
-    async fn rewrite(&mut self, next: LeaseNote) -> Result<(), StoreError> {
+    /// Replaces the lease's note by one that `change` makes of it, provided that it is still ours. What was asked for before, and may
+    /// have been stored without anybody knowing, is never taken for this: every note that is sent has a number of its own.
+    async fn rewrite(
+        &mut self,
+        change: fn(&LeaseNote, u64) -> LeaseNote,
+    ) -> Result<(), StoreError> {
         self.check()?;
+        self.drawn += 1;
+        let next = change(&self.note, self.drawn);
         let sent = self.store.clock.reading();
         for pause in PAUSES {
             let expected = Expected::ETag(self.etag.clone());
@@ -175,8 +185,11 @@ impl S3Lease {
                     (self.note, self.etag, self.confirmed) = (next, etag, sent);
                     return Ok(());
                 }
-                // A rival write was in flight and did not win: ours is as it was.
-                Some((note, _)) if note == self.note => self.store.clock.sleep(pause).await,
+                // An earlier renewal of ours whose reply was lost; or a rival write was in flight and did not win.
+                Some((note, etag)) if note.lease == next.lease => {
+                    (self.note, self.etag) = (note, etag);
+                    self.store.clock.sleep(pause).await;
+                }
                 Some((note, _)) => return Err(self.lose(note.holder)),
                 None => {
                     let since = self.store.clock.wall();
@@ -261,11 +274,12 @@ impl S3Lease {
         Ok(())
     }
 
-    /// Deletes segments that the snapshot holds, once they are old enough. Another run does it if this one can't.
+    /// Deletes segments that the snapshot holds, once they are old enough, and keeps the newest: a reader that has an older snapshot
+    /// finds a gap before it, and nobody takes its number again. Another run does it if this one can't.
     async fn tidy(&self, up_to: u64) {
         let Ok(listed) = self.store.objects.list(JOURNAL, "").await else { return };
         let last = segment_name(up_to);
-        let old = listed.into_iter().filter(|l| l.name <= last && l.age > KEPT).map(|l| l.name);
+        let old = listed.into_iter().filter(|l| l.name < last && l.age > KEPT).map(|l| l.name);
         let names: Vec<_> = old.take(1000).collect();
         if !names.is_empty() {
             let _ = self.store.objects.delete(&names).await;
@@ -300,8 +314,9 @@ impl Lease for S3Lease {
         self.check()?;
         let end = match self.end {
             Some(end) => end,
-            // What became of the last write is read; whatever is there is ours, or its number would have been taken.
+            // What became of the last write is read. Only a holder may take the next number for that.
             None => {
+                self.renew().await?;
                 let journal = self.fence().await?;
                 End { head: journal.head, segment: journal.segment }
             }
@@ -341,22 +356,21 @@ impl Lease for S3Lease {
                 Some((_, etag)) => Expected::ETag(etag.clone()),
             };
             let put = self.store.put(SNAPSHOT, form::write(&ours), &expected).await?;
-            if let Put::Stored(etag) = put {
-                self.snapshot = Some((end.segment, etag));
-            } else {
-                match self.store.snapshot().await? {
-                    Some((found, _)) if found.segment > end.segment => {
-                        let by = match self.store.note().await? {
-                            Some((note, _, _)) => note.holder,
-                            None => self.note.holder.clone(),
-                        };
-                        return Err(self.lose(by));
-                    }
-                    // Ours, or an earlier holder's late one: then it is replaced.
-                    found => self.snapshot = found.map(|(s, etag)| (s.segment, etag)),
-                }
+            let found = match put {
+                Put::Stored(etag) => Some((ours.clone(), etag)),
+                Put::Unexpected | Put::Contended => self.store.snapshot().await?,
+            };
+            if found.as_ref().is_some_and(|(found, _)| found.segment > end.segment) {
+                let by = match self.store.note().await? {
+                    Some((note, _, _)) => note.holder,
+                    None => self.note.holder.clone(),
+                };
+                return Err(self.lose(by));
             }
-            if self.snapshot.as_ref().is_some_and(|(segment, _)| *segment == end.segment) {
+            // Ours, or an earlier one with or without these entries: then it is replaced.
+            let stored = found.as_ref().is_some_and(|(found, _)| *found == ours);
+            self.snapshot = found.map(|(found, etag)| (found.segment, etag));
+            if stored {
                 self.tidy(end.segment).await;
                 return Ok(());
             }
@@ -372,7 +386,7 @@ impl Lease for S3Lease {
         if !self.open.is_empty() {
             return Ok(());
         }
-        let _ = self.rewrite(self.note.given_back()).await;
+        let _ = self.rewrite(LeaseNote::given_back).await;
         Ok(())
     }
 
@@ -381,7 +395,7 @@ impl Lease for S3Lease {
     }
 
     async fn renew(&mut self) -> Result<(), StoreError> {
-        self.rewrite(self.note.renewed()).await
+        self.rewrite(LeaseNote::renewed).await
     }
 
     fn taken_from(&self) -> Option<Holder> {

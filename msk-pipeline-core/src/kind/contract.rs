@@ -209,6 +209,14 @@ pub struct Sent {
     pub id: Option<String>,
 }
 
+/// The longest that a changing request may take, connecting included, with whatever is read on its way. The engine gives it up after
+/// this, and a provider should.
+pub const LONGEST_REQUEST: Duration = Duration::from_secs(45);
+
+/// A *begin* that is older than this when its request can be sent is written anew: what becomes of a request is looked for from its
+/// *begin* on.
+pub(crate) const STALE_BEGIN: Duration = Duration::from_secs(5);
+
 /// A begun call whose effect has not been confirmed by an observation yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pursuit<C> {
@@ -224,8 +232,16 @@ pub struct Pursuit<C> {
     pub sent: Option<Sent>,
     /// When *begin* was written.
     pub begun: Timestamp,
-    /// When the answer came.
+    /// When the answer came; `None` while none is known, or while it is only known that none came.
     pub ended: Option<Timestamp>,
+}
+
+impl<C> Pursuit<C> {
+    /// Until when reads may show nothing of what this call does, if they lag by `visibility` at most. A request without an answer
+    /// may still be on its way for as long as requests may take.
+    pub fn unseen_until(&self, visibility: Duration) -> Timestamp {
+        self.ended.unwrap_or(self.begun + STALE_BEGIN + LONGEST_REQUEST) + visibility
+    }
 }
 
 /// What state says about an object.
@@ -371,6 +387,9 @@ pub struct Proposed<C> {
     /// Does a part of the work each time: asked for again after it was accepted, it is sent again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeats: bool,
+    /// How long its request may take, in seconds, if that is longer than [`LONGEST_REQUEST`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_secs: Option<u64>,
     /// What it was decided on.
     #[serde(default)]
     pub guard: Guard,
@@ -389,6 +408,7 @@ impl<C> Proposed<C> {
             usual_secs: 0,
             only_if: None,
             repeats: false,
+            longest_secs: None,
             guard: Guard::default(),
         }
     }
@@ -434,6 +454,19 @@ impl<C> Proposed<C> {
     pub fn repeats(mut self) -> Self {
         self.repeats = true;
         self
+    }
+
+    /// Lets its request take longer than [`LONGEST_REQUEST`]. A successor of this run doesn't wait for it, so it has to be harmless
+    /// whenever it arrives: the upload of a content-addressed object that must not exist yet.
+    #[must_use]
+    pub fn longest(mut self, longest: Duration) -> Self {
+        self.longest_secs = Some(longest.as_secs());
+        self
+    }
+
+    /// How long its request may take, with whatever is read on the way: then it counts as not answered.
+    pub fn limit(&self) -> Duration {
+        self.longest_secs.map_or(LONGEST_REQUEST, Duration::from_secs)
     }
 
     /// Sets what it was decided on.

@@ -8,9 +8,10 @@ mod status;
 mod verdict;
 mod wait;
 
+pub(crate) use contract::STALE_BEGIN;
 pub use contract::{
-    Case, Change, Effect, Guard, Kind, Mark, MarkSeen, Next, Proposed, Pursuit, Recorded, Sent,
-    Succession, Target,
+    Case, Change, Effect, Guard, Kind, LONGEST_REQUEST, Mark, MarkSeen, Next, Proposed, Pursuit,
+    Recorded, Sent, Succession, Target,
 };
 pub use error::{CallError, Class};
 pub use input::{Input, Ref};

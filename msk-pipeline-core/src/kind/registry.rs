@@ -133,6 +133,7 @@ fn proposals<K: Kind>(list: Vec<Proposed<K::Call>>) -> Result<Vec<ErasedProposed
                 usual_secs: p.usual_secs,
                 only_if: p.only_if,
                 repeats: p.repeats,
+                longest_secs: p.longest_secs,
                 guard: p.guard,
             })
         })

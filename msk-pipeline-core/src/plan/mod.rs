@@ -16,4 +16,4 @@ pub use step::{Action, Plan, PlanError, Refusal, Step, Verb};
 
 pub(crate) use adopt::{UNMARKABLE, help_with_foreign};
 pub(crate) use decide::foreign;
-pub(crate) use observe::{READS, Reader, backoff, in_window};
+pub(crate) use observe::{READS, Reader, backoff, in_window, is_missing};

@@ -80,8 +80,10 @@ pub(crate) fn in_window(
     mark: Option<&MarkSeen>,
     now: Timestamp,
 ) -> bool {
-    let Some(pursuit) = pursuit.filter(|p| p.effect == Effect::Create) else { return false };
-    let unseen = matches!(mark, None | Some(MarkSeen::Absent));
-    let since = pursuit.ended.unwrap_or(pursuit.begun);
-    unseen && now.since(since) < kind.visibility()
+    pursuit.is_some_and(|p| is_missing(p, mark) && now < p.unseen_until(kind.visibility()))
+}
+
+/// True if nothing shows that the create that is looked for took effect.
+pub(crate) fn is_missing(pursuit: &Pursuit<Value>, mark: Option<&MarkSeen>) -> bool {
+    pursuit.effect == Effect::Create && matches!(mark, None | Some(MarkSeen::Absent))
 }

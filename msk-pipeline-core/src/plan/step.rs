@@ -166,6 +166,12 @@ impl Step {
         self.adoption.is_some() || !matches!(self.action, Action::NoOp | Action::Record)
     }
 
+    /// True if it forgets an object that exists.
+    pub(crate) fn lets_go(&self) -> bool {
+        let forgotten = self.action == Action::Record && self.outputs.is_null();
+        self.keeps || self.forgets || forgotten && self.because.is_some()
+    }
+
     /// The worst that it does to data.
     pub fn data(&self) -> DataEffect {
         self.calls.iter().map(|c| &c.data).max_by_key(|d| d.verdict).cloned().unwrap_or_default()

@@ -339,6 +339,11 @@ impl Engine {
                 return Err(error.into());
             }
         };
+        if journal.is_broken() {
+            // A second stop did not wait to learn whether the last entries were stored.
+            lease.stash(&journal.unstored()).await;
+            return Ok(summary);
+        }
         journal.write(lease, [Entry::RunFinished { complete: summary.is_complete() }]).await?;
         lease.compact(&journal.with_state(State::clone)).await?;
         Ok(summary)
@@ -460,6 +465,11 @@ fn reconcile(
         listed.entry(&step.address).or_default().extend(&step.calls);
     }
     for step in &fresh.steps {
+        let same = |s: &&Step| s.address == step.address && s.generation == step.generation;
+        if step.lets_go() && !saved.steps.iter().any(|s| same(&s) && s.lets_go()) {
+            let why = format!("{} would be forgotten now, which it does not list", step.address);
+            return Err(RunError::StalePlan(why));
+        }
         for call in &step.calls {
             let mut listed = listed.get(&step.address).into_iter().flatten();
             if !listed.any(|planned| planned.lists_given(call, outputs)) {

@@ -74,7 +74,7 @@ pub enum RunEvent {
         /// How long it usually takes, in seconds.
         usual_secs: u64,
     },
-    /// A changing request is being sent.
+    /// A changing request is about to be sent; a stop, or a lost right to write, may still keep it.
     CallStarted {
         /// For which resource.
         address: Address,

@@ -21,7 +21,7 @@ use crate::address::Address;
 use crate::clock::{Clock, Timestamp};
 use crate::kind::{
     CallError, Class, Condition, Effect, ErasedCase, ErasedKind, ErasedNext, ErasedProposed,
-    ErasedTarget, Mark, MarkSeen, Next, Poll, Registry, references, resolve,
+    ErasedTarget, Mark, MarkSeen, Next, Poll, Registry, STALE_BEGIN, references, resolve,
 };
 use crate::plan::{
     Action, Plan, Reader, Step, UNMARKABLE, backoff, foreign, help_with_foreign, in_window,
@@ -30,9 +30,6 @@ use crate::state::{Described, Entry, Lease, Outcome, StoreError};
 
 /// Requests under way at once. AWS throttles control planes at a few requests a second; waiting takes no place.
 const REQUESTS: usize = 8;
-/// A *begin* that is older than this when the request can be sent is written anew: the next run looks for the effect of a request for
-/// as long as an object may be invisible, counted from its *begin*.
-const STALE: Duration = Duration::from_secs(5);
 /// How long a request already sent may take once the run was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -567,25 +564,34 @@ impl Walk<'_> {
             return self.pause(Poll::usual(Duration::from_secs(5)).next(passed)).await;
         }
         let (address, generation) = (self.step.address.clone(), self.step.generation);
-        let asked = clock.wall();
+        let mut begun = clock.wall();
         journal.record(self.begin(&call)).await?;
         let permit = self.requests.acquire().await;
-        if clock.wall().since(asked) > STALE && !cancel.is_cancelled() {
-            journal.record(self.begin(&call)).await?;
-        }
-        journal.confirm().await?;
-        // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
-        if cancel.is_cancelled() {
-            return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));
-        }
+        // Told before the last look at the right to write: whoever listens may take its time.
         events.emit(RunEvent::CallStarted {
             address: address.clone(),
             op: call.op.clone(),
             data: call.data.clone(),
         });
+        // Waiting for a place, and waiting to be confirmed, may each have made it old.
+        for _ in 0..2 {
+            if clock.wall().since(begun) > STALE_BEGIN && !cancel.is_cancelled() {
+                begun = clock.wall();
+                journal.record(self.begin(&call)).await?;
+            }
+            journal.confirm().await?;
+        }
+        // A stop that came while *begin* was stored: the call is not sent, and the next run finds that it had no effect.
+        if cancel.is_cancelled() {
+            return Err(Halt::Outcome(StepOutcome::Interrupted { going_on: None }));
+        }
         let answer = tokio::select! {
             biased;
             answer = self.kind.perform(&call.call, &call.guard) => answer,
+            () = clock.grace(call.limit()) => {
+                let why = format!("no answer within {} seconds", call.limit().as_secs());
+                Err(CallError::new(Class::Unknown, &call.op, why))
+            }
             () = async { cancel.cancelled(1).await; clock.grace(GRACE).await } => {
                 Err(CallError::new(Class::Unknown, &call.op, "no answer within five seconds of the interruption"))
             }
@@ -806,7 +812,7 @@ mod tests {
     use crate::state::{MemoryStore, Pin, StateStore as _};
     use crate::{Clock as _, RealClock, Timestamp};
 
-    use super::{Arc, STALE};
+    use super::{Arc, STALE_BEGIN};
 
     /// A heap of things of which one request takes one away.
     struct Heap(Mutex<u32>);
@@ -951,6 +957,6 @@ mod tests {
         assert!(clock.wall() >= Timestamp(20_000), "forty at eight a time, four seconds each");
         let made = slow.made.lock().unwrap();
         let oldest = made.values().max().unwrap();
-        assert!(*oldest <= STALE, "the oldest begin was {oldest:?} old");
+        assert!(*oldest <= STALE_BEGIN, "the oldest begin was {oldest:?} old");
     }
 }

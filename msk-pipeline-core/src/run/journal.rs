@@ -196,19 +196,11 @@ impl<'a> Journal<'a> {
         };
         let mut result = Ok(());
         if !batch.is_empty() {
-            result = match self.fold(&batch) {
+            result = match self.begin_write(&batch) {
                 Ok(()) => lease.append(head, &batch).await,
                 Err(error) => Err(error),
             };
-            let mut shared = self.shared();
-            match &result {
-                Ok(()) => shared.durable = head + batch.len() as u64,
-                Err(error) => {
-                    shared.broken.get_or_insert(error.clone());
-                    let ends = batch.into_iter().filter(|e| matches!(e.entry, Entry::End { .. }));
-                    shared.unstored.extend(ends.map(|e| (e.at, e.entry)));
-                }
-            }
+            self.end_write(&result);
         }
         for done in waiting {
             // Whoever waited may have been dropped by a cancellation.
@@ -221,13 +213,34 @@ impl<'a> Journal<'a> {
         result
     }
 
-    /// Folds a batch in. Nobody reads the state between this and the end of the append: steps are not polled meanwhile.
-    fn fold(&self, batch: &[Stamped]) -> Result<(), StoreError> {
+    /// Folds a batch in. Nobody reads the state between this and the end of the append: steps are not polled meanwhile. If nobody
+    /// waits for that end, nothing may follow the batch, and its answers count as not stored.
+    fn begin_write(&self, batch: &[Stamped]) -> Result<(), StoreError> {
         let mut shared = self.shared();
+        let ends = batch.iter().filter(|e| matches!(e.entry, Entry::End { .. }));
+        shared.unstored.extend(ends.map(|e| (e.at, e.entry.clone())));
         if let Some(error) = &shared.broken {
             return Err(error.clone());
         }
+        shared.broken = Some(ended());
         batch.iter().try_for_each(|entry| shared.state.after(entry)).map_err(StoreError::from)
+    }
+
+    fn end_write(&self, result: &Result<(), StoreError>) {
+        let mut shared = self.shared();
+        match result {
+            Ok(()) => {
+                shared.durable = shared.state.head;
+                shared.unstored.clear();
+                shared.broken = None;
+            }
+            Err(error) => shared.broken = Some(error.clone()),
+        }
+    }
+
+    /// True once something could not be stored, or nobody waited to learn whether it was.
+    pub(super) fn is_broken(&self) -> bool {
+        self.shared().broken.is_some()
     }
 
     /// Records entries outside of any step, in one batch.

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::kind::{
     Effect, ErasedCase, ErasedKind, ErasedTarget, Mark, MarkSeen, Next, Poll, Registry,
 };
-use crate::plan::{PlanError, READS, Reader, foreign, in_window};
+use crate::plan::{PlanError, READS, Reader, foreign, is_missing};
 use crate::state::{Entry, Lease, Object, StoreError};
 
 /// How settling fails.
@@ -26,7 +26,9 @@ pub(super) enum SettleError {
 
 /// Looks for the effect of every begun call. It changes nothing in the cloud and asks nothing.
 ///
-/// * A create whose object is not visible is looked for until the kind's visibility window is over; then it never arrived.
+/// * A create whose object is not visible is looked for until the kind's visibility window is over, counted from its answer, or
+///   without one from when its request can't be on its way any more; where machines share the state, for at least as long by this
+///   one's clock. Then it never arrived.
 /// * An update or a delete of which nothing is visible is looked for as long: the spec may have changed back meanwhile, and what is
 ///   seen now would pass for what is wanted, while the change is on its way.
 /// * A create whose object is there, an update, and a delete whose object is still there stay pending: the plan that follows decides
@@ -49,7 +51,9 @@ pub(super) async fn settle(
         };
         (pending.collect::<Vec<_>>(), owner)
     });
-    let seeker = Seeker { registry, clock, events, cancel, owner };
+    // Where state is shared, the call may have been begun by another machine's clock, which says nothing about this one's.
+    let shared = lease.confirmed_at().is_some();
+    let seeker = Seeker { registry, clock, events, cancel, owner, shared };
     // Windows pass for all at once, and what is learned goes into one batch.
     let searches: Vec<_> = pending.iter().map(|(a, object)| seeker.look_for(a, object)).collect();
     let looking = stream::iter(searches).buffered(READS).collect::<Vec<_>>();
@@ -74,6 +78,8 @@ struct Seeker<'a> {
     cancel: &'a Cancel,
     /// Whose marks are ours; the address is each object's own.
     owner: Mark,
+    /// Whether other machines write this state, too.
+    shared: bool,
 }
 
 impl Seeker<'_> {
@@ -107,13 +113,15 @@ impl Seeker<'_> {
             // An object whose mark can't be read is not forgotten: nobody would look for it again.
             let mark = seen.as_ref().map(|s| kind.mark(s)).transpose().map_err(failed)?;
             let now = self.clock.wall();
-            let recent = now.since(pursuit.ended.unwrap_or(pursuit.begun)) < kind.visibility();
+            let window = kind.visibility();
+            let recent =
+                now < pursuit.unseen_until(window) || self.shared && now.since(began) < window;
             let owner = Mark { address: address.clone(), ..self.owner.clone() };
             let failure =
                 seen.as_ref().and_then(|s| failure(kind.as_ref(), &target, s, owner.clone()));
-            let unseen = in_window(kind.as_ref(), Some(&pursuit), mark.as_ref(), now)
-                || recent
-                    && seen.is_some_and(|s| looks_untouched(kind.as_ref(), &target, s, owner));
+            let unseen = recent
+                && (is_missing(&pursuit, mark.as_ref())
+                    || seen.is_some_and(|s| looks_untouched(kind.as_ref(), &target, s, owner)));
             if !unseen {
                 break (mark, failure);
             }

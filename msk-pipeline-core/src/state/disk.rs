@@ -53,6 +53,20 @@ impl RealDisk {
         options
     }
 
+    /// What an earlier process made here, and may have been killed before it was durable, is durable after this: the files beside
+    /// `path`, and the folders that lead to them, as far up as a state's own folders reach (`.msk-pipeline/NAME/PLACE`).
+    fn sync_ancestors(path: &Path) -> io::Result<()> {
+        Self::sync_folder(path)?;
+        for folder in path.ancestors().skip(1).take(3).take_while(|f| f.parent().is_some()) {
+            match Self::sync_folder(folder) {
+                // Folders above may be somebody else's.
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn sync_folder(path: &Path) -> io::Result<()> {
         match path.parent() {
             Some(folder) if cfg!(unix) => {
@@ -105,7 +119,10 @@ impl Disk for RealDisk {
         let file = Self::private(OpenOptions::new().create(true).write(true).truncate(false))
             .open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => {
+                Self::sync_ancestors(path)?;
+                Ok(Some(Box::new(file)))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }

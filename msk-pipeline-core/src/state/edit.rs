@@ -105,8 +105,16 @@ impl State {
                 let (expected, found) = (self.lineage.clone(), other.lineage);
                 return Err(EditError::OtherLineage { expected, found });
             }
-            if other.serial < self.serial {
+            // Runs raise the serial when they start and end; between, only the head tells which copy is the older one.
+            if (other.serial, other.head) < (self.serial, self.head) {
                 return Err(EditError::Older { expected: self.serial, found: other.serial });
+            }
+            for (address, object, pending) in self.pending() {
+                let there = other.records.get(address).and_then(|r| r.object(object.generation));
+                if there.and_then(|o| o.pending.as_ref()) != Some(pending) {
+                    let (address, op) = (address.clone(), pending.op.clone());
+                    return Err(EditError::InFlight { address, op });
+                }
             }
         }
         // A plan that was made before is stale.
@@ -214,16 +222,22 @@ mod tests {
         let before = busy.clone();
         let refused = EditError::InFlight { address: "a".into(), op: "Delete".into() };
         assert_eq!(busy.forget(&"a".into()), Err(refused.clone()));
-        assert_eq!(busy.rename(&"a".into(), &"c".into()), Err(refused));
+        assert_eq!(busy.rename(&"a".into(), &"c".into()), Err(refused.clone()));
         assert_eq!(busy, before);
+        // Nor is what is in flight overwritten; a copy that knows it may be pushed.
+        assert_eq!(busy.replaced_by(state()), Err(refused));
+        assert!(busy.replaced_by(before).is_ok());
     }
 
     #[test]
     fn only_a_newer_copy_of_the_same_state_replaces_it() {
         let here = state();
-        let pushed = State { head: 3, records: [].into(), ..state() };
+        let pushed = State { records: [].into(), ..state() };
         let replaced = here.replaced_by(pushed.clone()).unwrap();
         assert_eq!(replaced, State { head: 9, serial: 5, ..pushed.clone() });
+        // One that was pulled earlier in the same run.
+        let early = here.replaced_by(State { head: 8, ..pushed.clone() });
+        assert_eq!(early, Err(EditError::Older { expected: 4, found: 4 }));
         let older = here.replaced_by(State { serial: 3, ..pushed.clone() });
         assert_eq!(older, Err(EditError::Older { expected: 4, found: 3 }));
         let other = here.replaced_by(State { lineage: "m".into(), ..pushed.clone() });

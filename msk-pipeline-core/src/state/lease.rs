@@ -15,6 +15,8 @@
 
 use std::time::Duration;
 
+pub use crate::kind::LONGEST_REQUEST;
+
 /// How often a holder renews.
 pub const RENEW_EVERY: Duration = Duration::from_secs(30);
 
@@ -24,9 +26,6 @@ pub const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// A changing request is sent only if the lease was confirmed less than this ago, by wall and by monotonic clock, counted from when
 /// the confirming request was *sent*.
 pub const CONFIRMED: Duration = Duration::from_secs(30);
-
-/// The longest that a changing request may take, connecting included. A provider gives requests up after this.
-pub const LONGEST_REQUEST: Duration = Duration::from_secs(45);
 
 /// A lease that was not renewed for this long, by the store's clock alone, may be taken over.
 pub const EXPIRY: Duration = Duration::from_secs(90);

@@ -184,7 +184,7 @@ impl Object {
             guard: p.guard.clone(),
             sent: p.sent.clone(),
             begun: p.begun,
-            ended: p.ended,
+            ended: p.ended.filter(|_| !p.was_lost()),
         })
     }
 }
@@ -243,6 +243,11 @@ impl Pending {
     pub fn may_have_taken_effect(&self) -> bool {
         let open = |e: &CallError| matches!(e.class, Class::Unknown | Class::AlreadyExists);
         self.error.as_ref().is_none_or(open)
+    }
+
+    /// True if it is known that no answer came: the request may still be on its way. A server's own failure has a code.
+    fn was_lost(&self) -> bool {
+        self.error.as_ref().is_some_and(|e| e.class == Class::Unknown && e.code.is_none())
     }
 
     /// True if no answer, or one that doesn't tell, has come: the request may have taken effect.

@@ -53,6 +53,8 @@ pub enum Dial {
     Refuse(Class),
     /// It takes effect, and the reply is lost.
     LoseReply,
+    /// It takes effect so much later, and the reply is lost.
+    ArriveLate(Duration),
     /// It never arrives, and neither does a reply.
     NeverArrive,
     /// It is accepted, and what it started fails with this cause.
@@ -259,7 +261,7 @@ impl ToyCloud {
             Some(Dial::Throttle) => return Err(error(Class::Throttled, "too many requests")),
             Some(Dial::Refuse(class)) => return Err(error(*class, "refused")),
             Some(Dial::FailLate(cause)) => fails = Some(cause.clone()),
-            Some(Dial::LoseReply) | None => {}
+            Some(Dial::LoseReply | Dial::ArriveLate(_)) | None => {}
         }
         world.requests += 1;
         let (What::Create { fields, .. } | What::Update { fields }) = &what else {
@@ -297,11 +299,15 @@ impl World {
         dial: Option<&Dial>,
     ) -> Result<String, CallError> {
         let takes = check(self).map_err(|(class, why)| error(class, why))?;
+        let late = if let Some(Dial::ArriveLate(late)) = dial { *late } else { Duration::ZERO };
+        let at = now + late;
         let events = self.objects.entry(name.to_owned()).or_default();
-        events.push(Event { what, at: now, until: now + takes, fails });
+        events.push(Event { what, at, until: at + takes, fails });
         let operation = format!("{name}/{}", events.len());
         match dial {
-            Some(Dial::LoseReply) => Err(error(Class::Unknown, "connection reset")),
+            Some(Dial::LoseReply | Dial::ArriveLate(_)) => {
+                Err(error(Class::Unknown, "connection reset"))
+            }
             _ => Ok(operation),
         }
     }

@@ -202,6 +202,35 @@ fn a_lost_reply_that_counts_as_a_failure_is_caught() {
     }
 }
 
+/// A request may be on its way for as long as requests may take, and its object be invisible for as long again as reads lag.
+#[test]
+fn a_request_that_arrives_late_is_neither_doubled_nor_forgotten() {
+    let net = &first()[..1];
+    let late = |base: &Outside| {
+        let outside = base.fork();
+        outside.cloud.set_lag(Duration::from_secs(50));
+        outside.cloud.dial("toy:Create", "net", Dial::ArriveLate(Duration::from_secs(40)));
+        outside
+    };
+    let base = world(Names::Shared, &[]);
+    let points = Points::default();
+    let outside = late(&base);
+    outside.run(&points, Wrap::Sound, Verb::Apply, net).unwrap().unwrap();
+    assert_eq!(outside.cloud.creates("net"), 1);
+    for fatal in 1..=points.counted() {
+        for verb in [Verb::Apply, Verb::Destroy] {
+            let outside = late(&base);
+            outside.run(&Points::kill_at(fatal), Wrap::Sound, Verb::Apply, net);
+            complete(&outside, verb, net);
+            // Whatever was on its way has arrived, and can be seen.
+            *outside.wall.lock().unwrap() = outside.now() + Duration::from_mins(5);
+            let left = outside.cloud.truth("net", outside.now()).is_some();
+            assert_eq!(left, verb == Verb::Apply, "killed at {fatal}, then {}", verb.as_str());
+            assert!(outside.cloud.creates("net") <= 1, "killed at {fatal}, then {}", verb.as_str());
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_leaves_the_same_trace() {
     let trace = || {

@@ -1,6 +1,7 @@
 //! The engine under a lease that can be lost: when it renews, what it does not send, whom it waits for.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,10 +11,10 @@ use super::mocked::{Bench, Slow, kind, node};
 use crate::Timestamp;
 use crate::clock::{Clock, Reading};
 use crate::graph::Resource;
-use crate::kind::Registry;
+use crate::kind::{Class, Registry};
 use crate::run::{
-    Answer, ApplyOptions, Approver, AutoApprove, Cancel, Canceller, Engine, Gate, RunError,
-    RunEvent, RunSummary,
+    Answer, ApplyOptions, Approver, AutoApprove, Cancel, Canceller, Engine, EventSink, Gate,
+    RunError, RunEvent, RunSummary,
 };
 use crate::state::{
     Entry, Holder, Lease, Loaded, MemoryStore, Stamped, State, StateStore, StoreError,
@@ -151,8 +152,8 @@ impl Leased {
     fn new(time: fn(&str) -> Duration) -> Self {
         let bench = Bench::new();
         let mut engine = bench.engine();
-        engine.registry =
-            Registry::default().with_erased(Arc::new(Slow(kind(&bench.script), time)));
+        let (inner, longest) = (kind(&bench.script), Some(Duration::from_hours(1)));
+        engine.registry = Registry::default().with_erased(Arc::new(Slow { inner, time, longest }));
         let began = engine.clock.wall();
         let dials = Arc::new(Dials::default());
         engine.store = Arc::new(Store {
@@ -215,7 +216,7 @@ async fn a_lease_is_renewed_every_thirty_seconds_whatever_goes_on() {
     assert!(gaps.len() <= 62, "no more often than needed: {renewed:?}");
 }
 
-/// Settling waits for a minute until a create is certain not to have arrived.
+/// Settling waits for two minutes until a create is certain not to have arrived.
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_renewed_while_an_earlier_run_is_settled() {
     let leased = Leased::new(|_| MINUTES_10);
@@ -238,7 +239,7 @@ async fn a_lease_is_renewed_while_an_earlier_run_is_settled() {
         () = settled => {}
     }
     let renewed = leased.dials.renewed.lock().unwrap().clone();
-    assert_eq!(renewed, [31, 61], "of the minute that it waited");
+    assert_eq!(renewed, [31, 61, 91], "of the two minutes that it waited");
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,6 +261,74 @@ async fn no_call_is_sent_that_no_lease_covers_just_now() {
     *leased.dials.unreachable.lock().unwrap() = Some(60..280);
     assert!(leased.apply(&chain).await.unwrap().is_complete());
     assert_eq!(leased.bench.calls(), ["Create a", "Create b"]);
+}
+
+/// A successor counts on it that no request takes longer, with whatever is read on its way.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_given_up_before_a_successor_looks() {
+    let mut leased = Leased::new(|_| MINUTES_10);
+    leased.engine.registry = Registry::default().with_erased(Arc::new(Slow {
+        inner: kind(&leased.bench.script),
+        time: |_| MINUTES_10,
+        longest: None,
+    }));
+    // It took effect: the next look finds it.
+    let summary = leased.apply(&[node("a", "one", &[])]).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?}");
+    assert_eq!(leased.bench.calls(), ["Create a"]);
+    let answered = |e: &&RunEvent| matches!(e, RunEvent::CallFinished { .. });
+    let events = leased.bench.events.lock().unwrap();
+    let Some(RunEvent::CallFinished { error: Some(error), .. }) = events.iter().find(answered)
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((error.class, error.code.as_deref()), (Class::Unknown, None));
+    assert!(error.message.contains("45 seconds"), "{error}");
+}
+
+/// A listener that takes its time: meanwhile the lease is lost.
+struct Pager {
+    dials: Arc<Dials>,
+    clock: Arc<Skewed>,
+}
+
+impl EventSink for Pager {
+    fn emit(&self, event: RunEvent) {
+        if matches!(event, RunEvent::CallStarted { .. }) {
+            *self.dials.lost.lock().unwrap() = Some(0);
+            if self.clock.0.swap(300, Ordering::Relaxed) > 0 {
+                panic!("told twice");
+            }
+        }
+    }
+}
+
+/// A clock that somebody sets forward, by seconds.
+#[derive(Debug)]
+struct Skewed(AtomicU64, Arc<dyn Clock>);
+
+#[async_trait]
+impl Clock for Skewed {
+    fn wall(&self) -> Timestamp {
+        self.1.wall() + Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+    async fn sleep(&self, duration: Duration) {
+        self.1.sleep(duration).await;
+    }
+    async fn grace(&self, duration: Duration) {
+        self.1.grace(duration).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_between_the_last_look_at_the_lease_and_the_request() {
+    let mut leased = Leased::new(|_| Duration::ZERO);
+    let clock = Arc::new(Skewed(AtomicU64::new(0), leased.engine.clock.clone()));
+    leased.engine.clock = clock.clone();
+    leased.engine.events = Arc::new(Pager { dials: leased.dials.clone(), clock });
+    let result = leased.apply(&[node("a", "one", &[])]).await;
+    assert!(matches!(result, Err(RunError::Store(StoreError::Lost { .. }))), "{result:?}");
+    assert_eq!(leased.bench.calls(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

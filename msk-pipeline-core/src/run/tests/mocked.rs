@@ -559,40 +559,49 @@ async fn the_first_stop_sends_nothing_new_and_leaves_waits() {
 }
 
 /// A kind whose requests are answered late, by the name of their object: they take effect at once.
-pub(super) struct Slow(pub(super) MockErasedKind, pub(super) fn(&str) -> Duration);
+pub(super) struct Slow {
+    pub(super) inner: MockErasedKind,
+    pub(super) time: fn(&str) -> Duration,
+    /// What its requests may take, if that is not the usual.
+    pub(super) longest: Option<Duration>,
+}
 
 #[async_trait::async_trait]
 impl crate::kind::ErasedKind for Slow {
     fn type_name(&self) -> &'static str {
-        self.0.type_name()
+        self.inner.type_name()
     }
     fn version(&self) -> u32 {
-        self.0.version()
+        self.inner.version()
     }
     fn name(&self, props: &Value) -> Result<String, CallError> {
-        self.0.name(props)
+        self.inner.name(props)
     }
     fn succession(&self) -> Succession {
-        self.0.succession()
+        self.inner.succession()
     }
     fn visibility(&self) -> Duration {
-        self.0.visibility()
+        self.inner.visibility()
     }
     async fn observe(
         &self,
         target: &crate::kind::ErasedTarget,
     ) -> Result<Option<Value>, CallError> {
-        self.0.observe(target).await
+        self.inner.observe(target).await
     }
     fn mark(&self, seen: &Value) -> Result<MarkSeen, CallError> {
-        self.0.mark(seen)
+        self.inner.mark(seen)
     }
     fn calls(&self, case: &crate::kind::ErasedCase) -> Result<crate::kind::ErasedNext, CallError> {
-        self.0.calls(case)
+        let mut next = self.inner.calls(case)?;
+        if let Next::Calls(calls) = &mut next {
+            calls.iter_mut().for_each(|c| c.longest_secs = self.longest.map(|l| l.as_secs()));
+        }
+        Ok(next)
     }
     async fn perform(&self, call: &Value, guard: &crate::kind::Guard) -> Result<Sent, CallError> {
-        let sent = self.0.perform(call, guard).await;
-        tokio::time::sleep((self.1)(&name(call))).await;
+        let sent = self.inner.perform(call, guard).await;
+        tokio::time::sleep((self.time)(&name(call))).await;
         sent
     }
 }
@@ -602,8 +611,11 @@ async fn a_request_under_way_gets_five_seconds_and_none_at_the_second_stop() {
     for (stops, seconds) in [(1, 5), (2, 1)] {
         let bench = Bench::new();
         let mut engine = bench.engine();
-        engine.registry = Registry::default()
-            .with_erased(Arc::new(Slow(kind(&bench.script), |_| Duration::from_hours(1))));
+        engine.registry = Registry::default().with_erased(Arc::new(Slow {
+            inner: kind(&bench.script),
+            time: |_| Duration::from_hours(1),
+            longest: Some(Duration::from_hours(2)),
+        }));
         let (canceller, cancel) = Canceller::new();
         let graph = bench.graph(&diamond());
         let run = engine.apply(&graph, ApplyOptions::default(), &AutoApprove, &cancel);
