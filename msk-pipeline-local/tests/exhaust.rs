@@ -232,7 +232,7 @@ fn exhaust(title: &str, store: Store, before: &[(Verb, &str)], verb: Verb, toml:
     let found: Vec<_> = orphans.into_iter().chain(problems).collect();
     let first = found[..found.len().min(9)].join("\n");
     assert!(found.is_empty(), "{title}: {} problems\n{first}", found.len());
-    // It is given back before the last point only, and a file's lock ends with its process.
+    // A lease is held at all but the first and the last points; a file's lock ends with its process.
     let leased = store == Store::S3;
     assert_eq!(took_over > 0, leased, "{title}");
     assert!(

@@ -66,8 +66,9 @@ fn kind(what: &str) -> String {
     }
 }
 
-/// The world and what is recorded of it, without what may differ between two ways to the same end: times, and the objects in the
-/// bucket that state is kept in (how many segments there are, whose the lease was). What those say counts: it is what is recorded.
+/// The world and what is recorded of it, without what may differ between two ways to the same end: times, which password was drawn, and
+/// the objects in the bucket that state is kept in (how many segments there are, whose the lease was). What those say counts: it is
+/// what is recorded.
 pub fn canonical(cloud: &Cloud, store: Store) -> Value {
     let mut world = cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
     // Interfaces that outlived their instance are struck out when somebody looks, not when they go.
@@ -75,15 +76,30 @@ pub fn canonical(cloud: &Cloud, store: Store) -> Value {
     world["rds"]["interfaces"].as_array_mut().unwrap().retain(lingers);
     let in_bucket = format!("{BUCKET}/");
     world["draws"].as_object_mut().unwrap().retain(|label, _| {
-        // A password that was drawn and never stored leaves nothing but the count of draws.
+        // A password that was drawn and never stored leaves nothing but the count of draws, and that the next is another.
         label != "secretsmanager/random-password" && !label.contains(&in_bucket)
     });
+    for secret in world["secretsmanager"]["secrets"].as_object_mut().unwrap().values_mut() {
+        for version in secret["versions"].as_object_mut().unwrap().values_mut() {
+            without_password(&mut version["payload"]["Text"]);
+        }
+    }
     if store == Store::S3 {
         world["s3"]["buckets"][BUCKET]["objects"].take();
     }
     let state = state(cloud, store);
     assert_eq!(state.run, None, "the run is over");
     json!({ "world": timeless(world), "records": state.records })
+}
+
+/// A secret's text with the length of its password in the password's place.
+fn without_password(text: &mut Value) {
+    let document = text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    let Some(mut document) = document else { return };
+    if let Some(password) = document["password"].as_str() {
+        document["password"] = json!(password.len());
+        *text = document.to_string().into();
+    }
 }
 
 /// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
