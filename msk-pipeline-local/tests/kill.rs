@@ -1,9 +1,7 @@
 //! The kill loop on the embedded AWS: a run is killed at every point there is, and the next one has to come to the same end.
 //!
-//! A simulated process is one fresh current-thread runtime under paused time; a kill drops the runtime. The world and the disk live
-//! outside. Points are: before each changing request, after it and before its reply, before each journal write, in the middle of it,
-//! after it, and every sleep. With state in S3 nothing on this machine outlives a kill; journal writes are changing requests then.
-//! Of that loop every fifth point is tried, and all of them with `MSKP_KILL_POINTS=all`.
+//! The process is really dropped at its point; what the points are stands at `common::mortal`. With state in S3 nothing on this machine
+//! outlives a kill; of that loop every fifth point is tried, and all of them with `MSKP_KILL_POINTS=all`.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(clippy::print_stdout, reason = "a test shows what it counted")]
 
@@ -12,38 +10,10 @@ mod common;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::mortal::{BUCKET, Points, Store, Verb, run, state, timeless};
+use common::mortal::{Points, Store, Verb, run};
+use common::outside::{canonical, difference};
 use common::{Cloud, PART_A};
-use msk_pipeline_emulator::{Settings, World};
-use serde_json::{Value, json};
-
-/// What exists, in the world and in state. Where state is kept counts by what is read from it.
-fn canonical(cloud: &Cloud, store: Store) -> Value {
-    let mut world = cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
-    if let Some(buckets) = world["s3"]["buckets"].as_object_mut() {
-        buckets.remove(BUCKET);
-    }
-    if let Some(draws) = world["draws"].as_object_mut() {
-        draws.retain(|label, _| !label.contains(BUCKET));
-    }
-    let state = state(cloud, store);
-    assert_eq!(state.run, None, "the run is over");
-    json!({ "world": timeless(world), "records": timeless(serde_json::to_value(state.records).unwrap()) })
-}
-
-#[track_caller]
-fn same(found: &Value, expected: &Value, at: &str) {
-    let lines = |v: &Value| {
-        serde_json::to_string_pretty(v).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let (found, expected) = (lines(found), lines(expected));
-    if let Some(n) = (0..found.len().max(expected.len())).find(|&n| found.get(n) != expected.get(n))
-    {
-        let around =
-            |v: &[String]| v[n.saturating_sub(10).min(v.len())..(n + 3).min(v.len())].join("\n");
-        panic!("{at}: found\n{}\ninstead of\n{}", around(&found), around(&expected));
-    }
-}
+use msk_pipeline_emulator::Settings;
 
 fn prepared(store: Store, before: &[(Verb, &str)]) -> Cloud {
     let mut cloud = store.world(Settings::default());
@@ -100,14 +70,8 @@ fn kill_at_each(
                             continue;
                         }
                     }
-                    let found = canonical(&cloud, store);
-                    if found != expected {
-                        problems.lock().unwrap().push(at.clone());
-                        let first = problems.lock().unwrap().len() == 1;
-                        if first {
-                            same(&found, &expected, &at);
-                        }
-                    }
+                    let differs = difference(&canonical(&cloud, store), &expected);
+                    problems.lock().unwrap().extend(differs.map(|d| format!("{at}: {d}")));
                 }
             });
         }

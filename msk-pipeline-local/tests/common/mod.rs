@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod mortal;
+pub mod outside;
 pub mod spellings;
 pub mod watch;
 
@@ -239,7 +240,7 @@ pub fn operations(plan: &Plan) -> Vec<String> {
 
 /// What exists, as `service kind id`.
 pub fn inventory(cloud: &Cloud, process: &Process) -> BTreeSet<String> {
-    mortal::outside::inventory_at(cloud, process.clock.wall())
+    outside::inventory_at(cloud, process.clock.wall())
 }
 
 /// The plan changes nothing.

@@ -1,25 +1,34 @@
-//! Processes that can be killed at any counted point: a simulated process is one fresh current-thread runtime under paused time; a kill
+//! Processes that can die at any counted point: a simulated process is one fresh current-thread runtime under paused time; a kill
 //! drops the runtime. The world and the disk live outside.
+//!
+//! A point is: before each changing request, after it took effect and before its reply, before each journal write to a disk, in the
+//! middle of it, after it, before each snapshot there, and every wait. With state in S3 writes of state are changing requests; what is
+//! on this machine is lost with the process, and a write is there or it is not.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
-use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel, RunError, RunSummary};
+use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel, RunError, RunEvent, RunSummary};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State, StateStore};
 use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
 use msk_pipeline_emulator::Settings;
-use msk_pipeline_emulator::shell::{Call, Moment, Next};
+use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use msk_pipeline_local::Embedded;
-use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
+#[allow(unused_imports, reason = "each test binary uses a part")]
+pub use super::outside::{self, timeless};
 use super::{Cloud, Process, pin};
 
-/// Counts the points of a run, and ends it at one of them.
+/// How long after a process another one starts.
+const LATER: Duration = Duration::from_secs(20);
+
+/// Counts the points of a process; ends it at one of them, or copies the outside at each.
 #[derive(Default)]
 pub struct Points {
     pub counted: AtomicUsize,
@@ -28,9 +37,19 @@ pub struct Points {
     /// The append from which on the disk is full.
     pub full_at: Option<usize>,
     appends: AtomicUsize,
+    copies: Option<Mutex<Vec<Left>>>,
+}
+
+/// All that a process which dies at a point leaves.
+pub struct Left {
+    /// Which point.
+    pub what: &'static str,
+    /// What its successor has.
+    pub cloud: Cloud,
 }
 
 impl Points {
+    /// Kills at this point, counted from 1; at none if it is 0.
     pub fn kill_at(fatal: usize) -> Arc<Self> {
         Arc::new(Self::dying_at(fatal))
     }
@@ -39,97 +58,140 @@ impl Points {
         Self { fatal, ..Self::default() }
     }
 
+    /// Kills at no point, and keeps what a kill at each would leave.
+    pub fn copying() -> Arc<Self> {
+        Arc::new(Self { copies: Some(Mutex::default()), ..Self::default() })
+    }
+
+    /// What was kept, in the order of the points.
+    pub fn left(&self) -> Vec<Left> {
+        self.copies.as_ref().map(|c| std::mem::take(&mut *c.lock().unwrap())).unwrap_or_default()
+    }
+
+    /// How many points there were.
+    pub fn count(&self) -> usize {
+        self.counted.load(Ordering::Relaxed)
+    }
+
     /// True if an append met a full disk.
     pub fn was_full(&self) -> bool {
         self.full_at.is_some_and(|n| self.appends.load(Ordering::Relaxed) >= n)
     }
+}
 
+/// A process's points, and the outside as it is at them.
+struct Watch {
+    points: Arc<Points>,
+    store: Store,
+    world: Arc<InProcess>,
+    disk: MemoryDisk,
+    clock: RealClock,
+}
+
+impl Watch {
     /// True if the process dies here.
-    pub fn hit(&self) -> bool {
-        let n = self.counted.fetch_add(1, Ordering::Relaxed) + 1;
-        if n == self.fatal {
-            self.dead.notify_one();
-        }
-        self.fatal != 0 && n >= self.fatal
+    fn hit(&self, what: &'static str) -> bool {
+        self.hit_leaving(what, |_| ())
     }
 
-    pub async fn pass(&self) {
-        if self.hit() {
+    /// The same where a dying process still does `last` to the disk.
+    fn hit_leaving(&self, what: &'static str, last: impl Fn(&MemoryDisk)) -> bool {
+        let points = &self.points;
+        let n = points.counted.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(copies) = &points.copies {
+            let world = InProcess::new(self.world.snapshot());
+            let copy = Cloud { world, disk: self.disk.fork(), wall: self.clock.wall() };
+            last(&copy.disk);
+            let cloud = copy.after_death(self.store);
+            copies.lock().unwrap().push(Left { what, cloud });
+        }
+        let dies = points.fatal != 0 && n >= points.fatal;
+        if dies {
+            last(&self.disk);
+            points.dead.notify_one();
+        }
+        dies
+    }
+
+    async fn pass(&self, what: &'static str) {
+        if self.hit(what) {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+impl Cloud {
+    /// As the next process finds it when this is what was there as the last one died.
+    fn after_death(self, store: Store) -> Self {
+        let disk = match store {
+            Store::File => self.disk,
+            Store::S3 => MemoryDisk::default(),
+        };
+        Self { world: self.world, disk, wall: self.wall + LATER }
     }
 }
 
 #[derive(Clone)]
-pub struct MortalDisk {
-    inner: MemoryDisk,
-    points: Arc<Points>,
-}
+struct WatchedDisk(Arc<Watch>);
 
 #[async_trait]
-impl Disk for MortalDisk {
+impl Disk for WatchedDisk {
     async fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-        self.inner.read(path).await
+        self.0.disk.read(path).await
     }
 
     async fn append(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        self.points.pass().await;
-        self.points.appends.fetch_add(1, Ordering::Relaxed);
-        if self.points.was_full() {
-            self.inner.append_torn(path, bytes, bytes.len() / 3);
+        let Self(watch) = self;
+        watch.pass("before an append").await;
+        watch.points.appends.fetch_add(1, Ordering::Relaxed);
+        if watch.points.was_full() {
+            watch.disk.append_torn(path, bytes, bytes.len() / 3);
             return Err(std::io::ErrorKind::StorageFull.into());
         }
-        if self.points.hit() {
-            self.inner.append_torn(path, bytes, bytes.len() * 2 / 3);
+        let torn = |disk: &MemoryDisk| disk.append_torn(path, bytes, bytes.len() * 2 / 3);
+        if watch.hit_leaving("a torn append", torn) {
             std::future::pending::<()>().await;
         }
-        self.inner.append(path, bytes).await?;
-        self.points.pass().await;
+        watch.disk.append(path, bytes).await?;
+        watch.pass("after an append").await;
         Ok(())
     }
 
     async fn truncate(&self, path: &Path, len: u64) -> std::io::Result<()> {
-        self.inner.truncate(path, len).await
+        self.0.disk.truncate(path, len).await
     }
 
     async fn replace(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        self.points.pass().await;
-        self.inner.replace(path, bytes).await
+        self.0.pass("before a snapshot").await;
+        self.0.disk.replace(path, bytes).await
     }
 
     async fn lock(&self, path: &Path) -> std::io::Result<Option<Box<dyn Send + Sync>>> {
-        self.inner.lock(path).await
+        self.0.disk.lock(path).await
     }
 }
 
-#[derive(Debug)]
-pub struct MortalClock {
-    inner: RealClock,
-    points: Arc<Points>,
-    wall: Arc<AtomicU64>,
-}
+struct WatchedClock(Arc<Watch>);
 
-impl std::fmt::Debug for Points {
+impl std::fmt::Debug for WatchedClock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Points")
+        f.write_str("WatchedClock")
     }
 }
 
 #[async_trait]
-impl Clock for MortalClock {
+impl Clock for WatchedClock {
     fn wall(&self) -> Timestamp {
-        let wall = self.inner.wall();
-        self.wall.store(wall.0, Ordering::Relaxed);
-        wall
+        self.0.clock.wall()
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.points.pass().await;
-        self.inner.sleep(duration).await;
+        self.0.pass("a wait").await;
+        self.0.clock.sleep(duration).await;
     }
 
     async fn grace(&self, duration: Duration) {
-        self.inner.grace(duration).await;
+        self.0.clock.grace(duration).await;
     }
 }
 
@@ -143,6 +205,7 @@ pub enum Verb {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Store {
     File,
+    /// Without an outbox, which is all that this store would keep on the machine.
     S3,
 }
 
@@ -150,17 +213,14 @@ pub const BUCKET: &str = "acme-state";
 
 impl Store {
     /// The store as the next process opens it.
-    pub fn open(
+    fn open(
         self,
         cloud: &Cloud,
         clock: &Arc<dyn Clock>,
-        points: &Arc<Points>,
+        disk: impl Disk + Clone + 'static,
     ) -> Arc<dyn StateStore> {
         match self {
-            Store::File => {
-                let disk = MortalDisk { inner: cloud.disk.clone(), points: Arc::clone(points) };
-                Arc::new(FileStore::on(disk, "state"))
-            }
+            Store::File => Arc::new(FileStore::on(disk, "state")),
             Store::S3 => {
                 let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
                 // No two processes begin at the same time, so that none draws another's lease.
@@ -170,19 +230,12 @@ impl Store {
             }
         }
     }
-}
 
-impl Store {
     /// A fresh world in which state can be kept here.
     pub fn world(self, settings: Settings) -> Cloud {
         let cloud = Cloud::new(settings);
         if self == Store::S3 {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
+            runtime().block_on(async {
                 let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
                 let session = Embedded::session(cloud.world.clone(), clock, "us-east-1");
                 let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
@@ -191,6 +244,12 @@ impl Store {
         }
         cloud
     }
+}
+
+/// Under paused time.
+fn runtime() -> Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().expect("a runtime")
 }
 
 /// Runs one process. `None` if it was killed.
@@ -215,111 +274,81 @@ pub fn run_with(
     toml: &str,
     options: ApplyOptions,
 ) -> Option<Result<RunSummary, RunError>> {
-    let observer = {
-        let points = Arc::clone(points);
-        move |moment: Moment, call: &Call<'_>| {
-            let counts = call.changing && matches!(moment, Moment::Before | Moment::Committed);
-            if counts && points.hit() { Next::Stop } else { Next::Go }
-        }
-    };
-    cloud.world.observe(Arc::new(observer));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    let wall = Arc::new(AtomicU64::new(cloud.wall.0));
-    let outcome = runtime.block_on(async {
-        let clock: Arc<dyn Clock> = Arc::new(MortalClock {
-            inner: RealClock::starting_at(cloud.wall),
+    run_on(cloud, store, points, verb, toml, options, |store| store).map(|ended| ended.result)
+}
+
+/// A process that came to its end.
+pub struct Ended {
+    pub result: Result<RunSummary, RunError>,
+    /// Why steps failed.
+    pub failures: Vec<String>,
+    /// It took over a lease that its holder had let expire.
+    pub took_over: bool,
+}
+
+/// Runs one process whose state is in what `around` makes of the store. `None` if it was killed.
+pub fn run_on(
+    cloud: &mut Cloud,
+    store: Store,
+    points: &Arc<Points>,
+    verb: Verb,
+    toml: &str,
+    options: ApplyOptions,
+    around: impl FnOnce(Arc<dyn StateStore>) -> Arc<dyn StateStore>,
+) -> Option<Ended> {
+    let runtime = runtime();
+    let (outcome, wall) = runtime.block_on(async {
+        let watch = Arc::new(Watch {
             points: Arc::clone(points),
-            wall: Arc::clone(&wall),
+            store,
+            world: cloud.world.clone(),
+            disk: cloud.disk.clone(),
+            clock: RealClock::starting_at(cloud.wall),
         });
-        let store = store.open(cloud, &clock, points);
-        let process = Process::new(cloud, store, clock, 7);
-        tokio::select! {
+        let looks = Arc::clone(&watch);
+        cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
+            let dies = match moment {
+                Moment::Before if call.changing => looks.hit("before a request"),
+                Moment::Committed if call.changing => looks.hit("before a reply"),
+                _ => false,
+            };
+            if dies { Next::Stop } else { Next::Go }
+        }));
+        let clock: Arc<dyn Clock> = Arc::new(WatchedClock(Arc::clone(&watch)));
+        let kept = around(store.open(cloud, &clock, WatchedDisk(Arc::clone(&watch))));
+        let process = Process::new(cloud, kept, clock, 7).of(toml);
+        let (engine, graph, never) = (&process.engine, process.graph(toml), Cancel::never());
+        let outcome = tokio::select! {
             biased;
             () = points.dead.notified() => None,
             result = async {
-                let (engine, graph, never) =
-                    (&process.engine, process.graph(toml), Cancel::never());
                 match verb {
                     Verb::Apply => engine.apply(&graph, options, &AutoApprove, &never).await,
                     Verb::Destroy => engine.destroy(&graph, options, &AutoApprove, &never).await,
                 }
-            } => Some(result),
-        }
+            } => {
+                let events = process.events.0.lock().unwrap();
+                let took_over = events.iter().any(|e| matches!(e, RunEvent::TookOver { .. }));
+                drop(events);
+                Some(Ended { result, failures: process.failures(), took_over })
+            }
+        };
+        (outcome, watch.clock.wall())
     });
     drop(runtime);
     cloud.world.unobserve();
-    // The next process starts a little later.
-    cloud.wall = Timestamp(wall.load(Ordering::Relaxed)) + Duration::from_secs(20);
+    let left = Cloud { wall, ..cloud.clone() };
+    *cloud = match outcome {
+        None => left.after_death(store),
+        Some(_) => Cloud { wall: wall + LATER, ..left },
+    };
     outcome
 }
 
 pub fn state(cloud: &Cloud, store: Store) -> State {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
-        let store = store.open(cloud, &clock, &Points::kill_at(0));
+        let store = store.open(cloud, &clock, cloud.disk.clone());
         store.load().await.unwrap().fold().unwrap()
     })
-}
-
-/// Times out of a value, everything else as it is: ids are drawn by label, so that they don't depend on the order of creation.
-pub fn timeless(value: Value) -> Value {
-    match value {
-        Value::Number(n) if n.as_u64().is_some_and(|n| n > 1_600_000_000_000) => json!("time"),
-        Value::Array(items) => items.into_iter().map(timeless).collect(),
-        // Ids of requests, which an operation shows, and of lines in a log are made from the time.
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(key, _)| key != "request_id" && key != "events")
-            .map(|(key, value)| (key, timeless(value)))
-            .collect(),
-        plain => plain,
-    }
-}
-
-/// What exists outside of every process.
-pub mod outside {
-    use std::collections::BTreeSet;
-
-    use msk_pipeline_emulator::services::SERVICES;
-
-    use super::{Cloud, Timestamp};
-
-    /// As `service kind id`.
-    pub fn inventory(cloud: &Cloud) -> BTreeSet<String> {
-        inventory_at(cloud, cloud.wall)
-    }
-
-    /// The same at another moment.
-    pub fn inventory_at(cloud: &Cloud, now: Timestamp) -> BTreeSet<String> {
-        cloud.world.with(|world| {
-            let all = SERVICES.iter().flat_map(|service| {
-                let rows = (service.inventory)(world, now.0);
-                rows.into_iter().map(|(kind, id, _)| format!("{} {kind} {id}", service.name))
-            });
-            all.collect()
-        })
-    }
-
-    /// Objects that were made since `before` and that `known`, the state as text, does not name: nobody would ever delete them.
-    pub fn orphans(cloud: &Cloud, known: &str, before: &BTreeSet<String>) -> Vec<String> {
-        let now = inventory(cloud);
-        let ec2 = cloud.world.with(|world| serde_json::to_value(&world.state.ec2).unwrap());
-        let unknown = now.difference(before).filter(|row| {
-            let id = row.rsplit(' ').next().unwrap();
-            let name = ec2["groups"][id]["name"].as_str().unwrap_or(id);
-            // The managed master secret comes and goes with its cluster; a final snapshot is announced, and stays.
-            let of_cluster = ["secretsmanager secret rds!cluster-", "rds db-cluster-snapshot "];
-            !known.contains(name) && !of_cluster.iter().any(|kind| row.starts_with(kind))
-        });
-        unknown.cloned().collect()
-    }
 }
