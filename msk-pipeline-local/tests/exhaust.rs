@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::mortal::{Verb, outside, timeless};
+use common::twin::difference;
 use common::{Cloud, Process};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State};
 use msk_pipeline_core::{Clock, RealClock, Timestamp};
@@ -203,26 +204,6 @@ fn canonical(cloud: &Cloud) -> Value {
     world["draws"].as_object_mut().unwrap().remove("secretsmanager/random-password");
     let records = serde_json::to_value(state(&cloud.disk).records).unwrap();
     json!({ "world": timeless(world), "records": timeless(records) })
-}
-
-/// The first place at which two values differ.
-fn difference(found: &Value, expected: &Value, at: &str) -> Option<String> {
-    match (found, expected) {
-        (Value::Object(a), Value::Object(b)) => {
-            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-            keys.into_iter().find_map(|key| {
-                let of = |map: &serde_json::Map<String, Value>| {
-                    map.get(key).cloned().unwrap_or_default()
-                };
-                difference(&of(a), &of(b), &format!("{at}/{key}"))
-            })
-        }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            let mut pairs = a.iter().zip(b).enumerate();
-            pairs.find_map(|(n, (a, b))| difference(a, b, &format!("{at}/{n}")))
-        }
-        (a, b) => (a != b).then(|| format!("{at}: found {a} instead of {b}")),
-    }
 }
 
 /// Every how-manieth point is resumed from.

@@ -3,20 +3,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_aws::Session;
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
+use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel, RunError, RunSummary};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State, StateStore};
-use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp, plan};
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::shell::{Call, Moment, Next};
 use msk_pipeline_local::Embedded;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::trouble::{self, Trouble};
 use super::{Cloud, Process, pin};
 
 /// Counts the points of a run, and ends it at one of them.
@@ -28,6 +31,8 @@ pub struct Points {
     /// The append from which on the disk is full.
     pub full_at: Option<usize>,
     appends: AtomicUsize,
+    /// What goes wrong with its clocks and its lease.
+    pub trouble: Arc<Trouble>,
 }
 
 impl Points {
@@ -106,7 +111,7 @@ impl Disk for MortalDisk {
 pub struct MortalClock {
     inner: RealClock,
     points: Arc<Points>,
-    wall: Arc<AtomicU64>,
+    began: Timestamp,
 }
 
 impl std::fmt::Debug for Points {
@@ -118,13 +123,17 @@ impl std::fmt::Debug for Points {
 #[async_trait]
 impl Clock for MortalClock {
     fn wall(&self) -> Timestamp {
-        let wall = self.inner.wall();
-        self.wall.store(wall.0, Ordering::Relaxed);
-        wall
+        self.points.trouble.wall(self.inner.wall())
+    }
+
+    fn reading(&self) -> Reading {
+        let world = self.inner.wall();
+        self.points.trouble.reading(world, world.since(self.began))
     }
 
     async fn sleep(&self, duration: Duration) {
         self.points.pass().await;
+        self.points.trouble.wait();
         self.inner.sleep(duration).await;
     }
 
@@ -153,6 +162,7 @@ impl Store {
     pub fn open(
         self,
         cloud: &Cloud,
+        session: &Session,
         clock: &Arc<dyn Clock>,
         points: &Arc<Points>,
     ) -> Arc<dyn StateStore> {
@@ -162,11 +172,10 @@ impl Store {
                 Arc::new(FileStore::on(disk, "state"))
             }
             Store::S3 => {
-                let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
                 // No two processes begin at the same time, so that none draws another's lease.
                 let ids = Arc::new(Entropy::seeded(cloud.wall.0));
                 let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
-                Arc::new(S3Store::new(&session, clock.clone(), ids, &place, "orders-cdc", &pin()))
+                Arc::new(S3Store::new(session, clock.clone(), ids, &place, "orders-cdc", &pin()))
             }
         }
     }
@@ -191,6 +200,29 @@ impl Store {
         }
         cloud
     }
+}
+
+/// Plans in a process of its own, which changes nothing.
+///
+/// # Errors
+/// It failed, or what is outside is not as it was before.
+pub fn plan(cloud: &Cloud, store: Store, toml: &str) -> Result<(), String> {
+    let outside = || (cloud.world.with(|world| world.revision), cloud.disk.files());
+    let before = outside();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let planned = runtime.block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
+        let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        let store = store.open(cloud, &session, &clock, &Points::kill_at(0));
+        let process = Process::on(session, store, clock, 7);
+        process.engine.plan(&process.graph(toml), plan::Verb::Apply, &[]).await
+    });
+    planned.map_err(|error| format!("it can't be planned: {error}"))?;
+    if outside() == before { Ok(()) } else { Err("a plan left something".into()) }
 }
 
 /// Runs one process. `None` if it was killed.
@@ -228,16 +260,17 @@ pub fn run_with(
         .start_paused(true)
         .build()
         .expect("a runtime");
-    let wall = Arc::new(AtomicU64::new(cloud.wall.0));
-    let outcome = runtime.block_on(async {
+    let (outcome, wall) = runtime.block_on(async {
+        let world = RealClock::starting_at(cloud.wall);
         let clock: Arc<dyn Clock> = Arc::new(MortalClock {
-            inner: RealClock::starting_at(cloud.wall),
+            inner: world.clone(),
             points: Arc::clone(points),
-            wall: Arc::clone(&wall),
+            began: cloud.wall,
         });
-        let store = store.open(cloud, &clock, points);
-        let process = Process::new(cloud, store, clock, 7);
-        tokio::select! {
+        let session = trouble::session(cloud, &points.trouble);
+        let store = store.open(cloud, &session, &clock, points);
+        let process = Process::on(session, store, clock, 7);
+        let outcome = tokio::select! {
             biased;
             () = points.dead.notified() => None,
             result = async {
@@ -248,12 +281,13 @@ pub fn run_with(
                     Verb::Destroy => engine.destroy(&graph, options, &AutoApprove, &never).await,
                 }
             } => Some(result),
-        }
+        };
+        (outcome, world.wall())
     });
     drop(runtime);
     cloud.world.unobserve();
     // The next process starts a little later.
-    cloud.wall = Timestamp(wall.load(Ordering::Relaxed)) + Duration::from_secs(20);
+    cloud.wall = wall + Duration::from_secs(20);
     outcome
 }
 
@@ -265,7 +299,8 @@ pub fn state(cloud: &Cloud, store: Store) -> State {
         .expect("a runtime");
     runtime.block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
-        let store = store.open(cloud, &clock, &Points::kill_at(0));
+        let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        let store = store.open(cloud, &session, &clock, &Points::kill_at(0));
         store.load().await.unwrap().fold().unwrap()
     })
 }
@@ -291,7 +326,9 @@ pub mod outside {
 
     use msk_pipeline_emulator::services::SERVICES;
 
-    use super::{Cloud, Timestamp};
+    use serde_json::Value;
+
+    use super::{BUCKET, Cloud, Timestamp};
 
     /// As `service kind id`.
     pub fn inventory(cloud: &Cloud) -> BTreeSet<String> {
@@ -307,6 +344,40 @@ pub mod outside {
             });
             all.collect()
         })
+    }
+
+    /// What is in objects without being one: versions in buckets, rules of groups, policies of roles. The last word of each row is the
+    /// object's. What is in the bucket that keeps state is left out.
+    pub fn parts(cloud: &Cloud) -> BTreeSet<String> {
+        let (ec2, s3, iam) = cloud.world.with(|world| {
+            let value = |part: serde_json::Result<Value>| part.unwrap();
+            (
+                value(serde_json::to_value(&world.state.ec2)),
+                value(serde_json::to_value(&world.state.s3)),
+                value(serde_json::to_value(&world.state.iam)),
+            )
+        });
+        let mut rows = BTreeSet::new();
+        for (bucket, value) in entries(&s3["buckets"]).filter(|(name, _)| *name != BUCKET) {
+            for (key, versions) in entries(&value["objects"]) {
+                for version in versions.as_array().unwrap() {
+                    rows.insert(format!("version {} of {key} in {bucket}", version["id"]));
+                }
+            }
+        }
+        for (group, value) in entries(&ec2["groups"]) {
+            rows.extend(entries(&value["rules"]).map(|(id, _)| format!("rule {id} of {group}")));
+        }
+        for (role, value) in entries(&iam["roles"]) {
+            let inline = entries(&value["inline"]).map(|(id, _)| id.as_str());
+            let attached = value["attached"].as_array().unwrap().iter().filter_map(Value::as_str);
+            rows.extend(inline.chain(attached).map(|id| format!("policy {id} of {role}")));
+        }
+        rows
+    }
+
+    fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        map.as_object().expect("a map").iter()
     }
 
     /// Objects that were made since `before` and that `known`, the state as text, does not name: nobody would ever delete them.
