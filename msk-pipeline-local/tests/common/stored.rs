@@ -156,9 +156,13 @@ pub fn doubles(cloud: &Cloud, state: &State, now: Timestamp) -> Vec<String> {
         for (id, object) in objects {
             let tag = |key: &str| object["tags"][key].as_str();
             let name = object["name"].as_str().unwrap_or(id);
-            let is_live = [id.as_str(), name]
-                .iter()
-                .any(|called| live.contains(&format!("{service} {kind} {called}")));
+            // One that is gone may have a namesake.
+            let gone = [&object["gone_at"], &object["life"]["gone_at"]];
+            let is_gone = gone.iter().any(|at| at.as_u64().is_some_and(|at| at <= now.0));
+            let is_live = !is_gone
+                && [id.as_str(), name]
+                    .iter()
+                    .any(|called| live.contains(&format!("{service} {kind} {called}")));
             if tag("msk-pipeline:lineage") == Some(&state.lineage)
                 && let Some(address) = tag("msk-pipeline:address")
                 && is_live
