@@ -629,6 +629,31 @@ async fn a_request_under_way_gets_five_seconds_and_none_at_the_second_stop() {
     }
 }
 
+/// It is looked for as long as an object may be invisible, and not until its time has come.
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_by_a_clock_that_was_ahead_is_looked_for_no_longer() {
+    let bench = Bench::new();
+    let one = [node("a", "one", &[])];
+    let mut ahead = bench.engine();
+    ahead.registry = Registry::default()
+        .with_erased(Arc::new(Slow(kind(&bench.script), |_| Duration::from_mins(10))));
+    tokio::time::sleep(Duration::from_hours(8)).await;
+    let (graph, options, never) = (bench.graph(&one), ApplyOptions::default(), Cancel::never());
+    tokio::select! {
+        biased;
+        run = ahead.apply(&graph, options, &AutoApprove, &never) => {
+            panic!("it takes ten minutes: {run:?}")
+        }
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+    bench.script.lock().unwrap().exists.clear();
+    // The next process is told the time as it is, eight hours earlier.
+    let began = tokio::time::Instant::now();
+    assert!(bench.apply(&one).await.unwrap().is_complete());
+    let took = began.elapsed();
+    assert!((60..=90).contains(&took.as_secs()), "a minute is enough: {took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lock_held_by_another_is_waited_for_and_then_named() {
     let bench = Bench::new();
