@@ -1,5 +1,10 @@
-//! Simulation: a seed decides the pipeline, its edits, who interferes, what goes wrong, and when the process dies. Whatever it is, nothing of
-//! ours exists that state does not name, no request is sent that was not announced, and the end is what was declared.
+//! Simulation: a seed decides the pipeline, its edits, who interferes, what goes wrong, and when the process dies. Whatever it is:
+//! * nothing of ours exists that state does not name, and nothing twice (after every process, however it ended);
+//! * no request is sent that was not announced, none twice for one announcement, and none before what its object needs is ready;
+//! * no secret is in any file, nor in any version of any object of the bucket that keeps state;
+//! * a plan leaves nothing, anywhere;
+//! * each operation comes to the end that it comes to undisturbed (see `twin::canonical` for what that compares), a second apply finds
+//!   nothing to do, and a destroy leaves the world as it began, with its versions, uploads, rules and policies.
 //!
 //! `cargo test --workspace --test simulate -- --nocapture` runs a bounded number of seeds; `MSKP_SEEDS=10000`
 //! runs that many, `MSKP_SEED=n` replays one. A seed that fails is made smaller, by leaving out operations, before it is told.
@@ -13,17 +18,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::mortal::{BUCKET, Points, Store, Verb, outside, run, state};
-use common::{Cloud, spellings};
-use msk_pipeline_core::kind::Effect as Does;
+use common::mortal::{BUCKET, Points, Store, Verb, outside, plan, run, state};
+use common::outside::difference;
+use common::stored::Guard;
+use common::trouble::{Lease, Trouble};
+use common::{Cloud, others, spellings, stored, twin};
+use msk_pipeline_core::Entropy;
 use msk_pipeline_core::run::RunSummary;
-use msk_pipeline_core::state::{FileStore, StateStore as _};
-use msk_pipeline_core::{Clock, Entropy, RealClock};
 use msk_pipeline_emulator::fault::{Calls, Effect, Rule, When};
-use msk_pipeline_emulator::shell::{Call, Moment, Next};
 use msk_pipeline_emulator::{Settings, World};
-use msk_pipeline_local::Embedded;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 /// Attempts that a fault or a kill may strike; the ones after them are left alone.
 const WILD: usize = 4;
@@ -157,6 +162,20 @@ struct Tally {
 }
 
 impl Tally {
+    fn trouble(&self, trouble: &Trouble) {
+        let told = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        self.fault("time of day behind", u64::from(trouble.ahead < 0));
+        self.fault("time of day ahead", u64::from(trouble.ahead > 0));
+        self.fault("clocks that part", told(&trouble.parted));
+        let unrenewed = told(&trouble.unrenewed);
+        match trouble.lease {
+            Some((Lease::Refused, ..)) => self.fault("renewal refused", unrenewed),
+            Some((Lease::Unanswered, ..)) => self.fault("renewal unanswered", unrenewed),
+            Some((Lease::Taken, ..)) => self.fault("lease taken", unrenewed.min(1)),
+            None => {}
+        }
+    }
+
     fn fault(&self, name: &str, times: u64) {
         if times > 0 {
             *self.faults.lock().unwrap().entry(name.to_owned()).or_default() += times;
@@ -169,7 +188,11 @@ struct Course<'a> {
     dice: Dice,
     cloud: Cloud,
     store: Store,
+    /// Where the same operations are carried out undisturbed.
+    twin: Cloud,
     before: BTreeSet<String>,
+    /// What was searched for secrets, and for how many.
+    searched: BTreeSet<([u8; 32], usize)>,
     tally: &'a Tally,
 }
 
@@ -230,59 +253,59 @@ impl Course<'_> {
         });
     }
 
-    /// Looks at every changing request on its way in: it was announced in the state that survives, and what its object needs is ready.
-    fn guard(&self, verb: Verb) -> Arc<Mutex<Vec<String>>> {
-        let problems: Arc<Mutex<Vec<String>>> = Arc::default();
-        if self.store == Store::File {
-            let (disk, told) = (self.cloud.disk.clone(), Arc::clone(&problems));
-            self.cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
-                // A password is drawn within the request that stores it.
-                let counts = call.changing && call.operation != "GetRandomPassword";
-                if moment == Moment::Before && counts {
-                    let store = FileStore::on(disk.clone(), "state");
-                    let state = futures_util::FutureExt::now_or_never(store.load());
-                    let state = state.unwrap().unwrap().fold().unwrap();
-                    let announced = state.pending().find(|(_, _, p)| {
-                        p.is_open() && p.op.rsplit(':').next() == Some(call.operation)
-                    });
-                    let problem = match announced {
-                        None => Some(format!("{} was not announced", call.operation)),
-                        Some((address, object, pending))
-                            if verb == Verb::Apply && pending.effect != Does::Delete =>
-                        {
-                            let ready = |a: &msk_pipeline_core::Address| {
-                                let record = state.records.get(a);
-                                let current = record.and_then(|r| r.current.as_ref());
-                                current.is_some_and(msk_pipeline_core::state::Object::was_ready)
-                            };
-                            let missing = object.deps.iter().find(|d| !ready(d));
-                            missing.map(|d| format!("{address} was sent before {d} was ready"))
-                        }
-                        Some(_) => None,
-                    };
-                    told.lock().unwrap().extend(problem);
-                }
-                Next::Go
-            }));
+    /// Draws what goes wrong with the clocks and the lease of one process.
+    fn trouble(&self, label: &str) -> Trouble {
+        let dice = |what: &str, n| self.dice.below(&format!("{label} {what}"), n);
+        let mut trouble = Trouble::default();
+        let millis = |minutes: u64| i64::try_from(minutes * 60_000).unwrap();
+        match dice("time of day", 100) {
+            0..8 => trouble.ahead = -millis(1 + dice("behind by", 90)),
+            8..14 => trouble.ahead = millis(1 + dice("ahead by", 600)),
+            _ => {}
         }
-        problems
+        if dice("clocks part", 100) < 15 {
+            let minutes = millis(1 + dice("clocks part by", 30));
+            // The machine slept; somebody set the time back, or forward.
+            let (set, missed) = match dice("clocks part how", 3) {
+                0 => (0, minutes.unsigned_abs()),
+                1 => (-minutes, 0),
+                _ => (minutes, 0),
+            };
+            trouble.parts = Some((1 + dice("clocks part at", 40), set, missed));
+        }
+        if self.store == Store::S3 && dice("lease", 100) < 40 {
+            let what = match dice("lease how", 3) {
+                0 => Lease::Refused,
+                1 => Lease::Unanswered,
+                _ => Lease::Taken,
+            };
+            let from = Duration::from_secs(5 + dice("lease from", 900));
+            trouble.lease = Some((what, from, Duration::from_secs(60 + dice("lease for", 600))));
+        }
+        trouble
     }
 
     /// What has to hold whenever a process has ended, however.
-    fn check(&self) -> Result<(), String> {
+    fn check(&mut self) -> Result<(), String> {
         let state = state(&self.cloud, self.store);
         let text = serde_json::to_string(&state).unwrap();
         let orphans = outside::orphans(&self.cloud, &text, &self.before);
         if !orphans.is_empty() {
             return Err(format!("nobody would delete {orphans:?}"));
         }
+        let doubles = stored::doubles(&self.cloud, &state, self.cloud.wall);
+        if !doubles.is_empty() {
+            return Err(format!("more than state has: {doubles:?}"));
+        }
         let world = self.cloud.world.with(|w: &mut World| serde_json::to_value(&w.state).unwrap());
         let secrets = spellings::secrets(&world);
         let spelled: Vec<_> = secrets.iter().flat_map(|s| spellings::spellings(s)).collect();
-        let written = self.cloud.disk.files();
-        let mut written = written.values().map(Vec::as_slice).chain([text.as_bytes()]);
-        if written.any(|bytes| spellings::found(&spelled, bytes)) {
-            return Err("a secret was written".into());
+        for bytes in stored::bytes(&self.cloud) {
+            // What was searched for as many secrets has none of them.
+            let digest: [u8; 32] = Sha256::digest(&bytes).into();
+            if self.searched.insert((digest, secrets.len())) && spellings::found(&spelled, &bytes) {
+                return Err("a secret was written".into());
+            }
         }
         Ok(())
     }
@@ -311,17 +334,22 @@ impl Course<'_> {
                     self.cloud.wall = self.cloud.wall + Duration::from_hours(hours);
                     self.tally.fault("clock jump", 1);
                 }
+                points.trouble = Arc::new(self.trouble(&label));
             }
-            let points = Arc::new(points);
-            let problems = self.guard(verb);
+            let (points, guard) = (Arc::new(points), Guard::of(&self.cloud, self.store, verb));
             let outcome = run(&mut self.cloud, self.store, &points, verb, toml);
             self.calm();
             self.tally.runs.fetch_add(1, Ordering::Relaxed);
             self.tally.fault("full disk", u64::from(points.was_full()));
-            if let Some(problem) = problems.lock().unwrap().first() {
+            self.tally.trouble(&points.trouble);
+            if let Some(problem) = guard.problem() {
                 return Err(format!("{label}: {problem}"));
             }
             self.check().map_err(|problem| format!("{label}: {problem}"))?;
+            if self.dice.chance(&format!("{label} planned"), 25) {
+                let planned = plan(&self.cloud, self.store, toml);
+                planned.map_err(|problem| format!("{label}: {problem}"))?;
+            }
             match outcome {
                 Some(Ok(summary)) if summary.is_complete() => return Ok(()),
                 Some(other) => last = format!("{other:?}"),
@@ -333,56 +361,37 @@ impl Course<'_> {
         Err(format!("{label}: never comes to an end: {last}"))
     }
 
-    /// Somebody else changes something.
+    /// Somebody else changes something, here and for the twin.
     fn drift(&mut self, label: &str) {
-        let which = self.dice.below(label, 4);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let records = state(&self.cloud, self.store).records;
-        let output = |address: &str, name: &str| {
-            let object = records.iter().find(|(a, _)| a.as_str() == address)?.1.current.as_ref()?;
-            object.outputs[name].as_str().map(str::to_owned)
-        };
-        runtime.block_on(async {
-            let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(self.cloud.wall));
-            let session = Embedded::session(self.cloud.world.clone(), clock, "us-east-1");
-            let group = output("kafka.main.group", "group_id");
-            // What is refused, because the object is gone or busy, is no change.
-            match (which, group) {
-                (0, _) => {
-                    let delete = session.logs.delete_log_group();
-                    let _ =
-                        delete.log_group_name("/aws/vendedlogs/msk/orders-cdc-main").send().await;
-                }
-                (1, Some(group)) => {
-                    let tag = aws_sdk_ec2::types::Tag::builder().key("Team").build();
-                    let _ = session.ec2.delete_tags().resources(group).tags(tag).send().await;
-                }
-                (2, Some(group)) => {
-                    let range = aws_sdk_ec2::types::IpRange::builder().cidr_ip("10.0.0.0/8");
-                    let permission = aws_sdk_ec2::types::IpPermission::builder()
-                        .ip_protocol("tcp")
-                        .from_port(22)
-                        .to_port(22)
-                        .ip_ranges(range.build());
-                    let open = session.ec2.authorize_security_group_ingress().group_id(group);
-                    let _ = open.ip_permissions(permission.build()).send().await;
-                }
-                _ => {
-                    if let Some(arn) = output("kafka.main.cluster", "cluster_arn") {
-                        let untag = session.kafka.untag_resource().resource_arn(arn);
-                        let _ = untag.tag_keys("Team").send().await;
-                    }
-                }
-            }
-        });
+        let n = usize::try_from(self.dice.below(label, others::DEEDS.len() as u64)).unwrap();
+        let known = state(&self.cloud, self.store);
+        let twin = state(&self.twin, self.store);
+        if others::interfere(&self.cloud, &known, n) {
+            self.tally.fault(&format!("{} by others", others::DEEDS[n]), 1);
+            others::interfere(&self.twin, &twin, n);
+        }
         // Reads may lag.
-        self.cloud.wall = self.cloud.wall + Duration::from_mins(10);
-        self.tally.fault("change by others", 1);
+        for cloud in [&mut self.cloud, &mut self.twin] {
+            cloud.wall = cloud.wall + Duration::from_mins(20);
+        }
     }
+
+    /// The same operation without any trouble, and how its end differs.
+    fn compare(&mut self, verb: Verb, toml: &str, label: &str) -> Result<(), String> {
+        match run(&mut self.twin, self.store, &Arc::default(), verb, toml).unwrap() {
+            Ok(summary) if summary.is_complete() => {}
+            other => return Err(format!("{label}: undisturbed: {other:?}")),
+        }
+        let [found, expected] = [&self.cloud, &self.twin]
+            .map(|cloud| twin::canonical(cloud, &state(cloud, self.store)));
+        let told = difference(&found, &expected);
+        told.map_or(Ok(()), |told| Err(format!("{label}: not as undisturbed: {told}")))
+    }
+}
+
+/// Objects, and what is in them.
+fn everything(cloud: &Cloud) -> BTreeSet<String> {
+    outside::inventory(cloud).into_iter().chain(outside::parts(cloud)).collect()
 }
 
 fn one_seed(seed: u64, without: &BTreeSet<usize>, tally: &Tally) -> Result<(), String> {
@@ -390,9 +399,10 @@ fn one_seed(seed: u64, without: &BTreeSet<usize>, tally: &Tally) -> Result<(), S
     let store = if dice.chance("store", 35) { Store::S3 } else { Store::File };
     let settings = Settings { seed, variance: 0.3, ..Settings::default() };
     let cloud = store.world(settings);
-    let before = outside::inventory(&cloud);
+    let (twin, before) = (cloud.fork(), everything(&cloud));
     let (mut spec, all) = (Spec::drawn(&dice), operations(&dice));
-    let mut course = Course { dice, cloud, store, before, tally };
+    let searched = BTreeSet::new();
+    let mut course = Course { dice, cloud, store, twin, before, searched, tally };
     for (n, operation) in all.iter().enumerate().filter(|(n, _)| !without.contains(n)) {
         let label = format!("operation {n} ({operation:?})");
         if let Operation::Edit = operation {
@@ -404,11 +414,12 @@ fn one_seed(seed: u64, without: &BTreeSet<usize>, tally: &Tally) -> Result<(), S
         let toml = spec.toml();
         if let Operation::Destroy = operation {
             course.carry_through(Verb::Destroy, &toml, &label)?;
-            let after = outside::inventory(&course.cloud);
+            let after = everything(&course.cloud);
             if after != course.before {
                 let left: Vec<_> = after.symmetric_difference(&course.before).collect();
                 return Err(format!("{label}: not as it began: {left:?}"));
             }
+            course.compare(Verb::Destroy, &toml, &label)?;
             continue;
         }
         course.carry_through(Verb::Apply, &toml, &label)?;
@@ -419,6 +430,7 @@ fn one_seed(seed: u64, without: &BTreeSet<usize>, tally: &Tally) -> Result<(), S
                 return Err(format!("{label}: again, and there is something to do: {other:?}"));
             }
         }
+        course.compare(Verb::Apply, &toml, &label)?;
     }
     let bucket = if store == Store::S3 { BUCKET } else { "no bucket" };
     let kept = course.before.iter().filter(|row| row.contains("s3 bucket")).count();

@@ -567,7 +567,7 @@ async fn the_outbox_serves_the_first_run_too() {
     let all = history(4);
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::new().await;
-    let store = bench.store(1).with_outbox(&folder.path().join("outbox"));
+    let store = bench.store(1).with_outbox(folder.path().join("outbox"));
     let mut lease = store.lease(holder("process 1")).await.unwrap();
     lease.load().await.unwrap();
     lease.append(0, &all[..2]).await.unwrap();
@@ -701,10 +701,10 @@ async fn only_a_renewal_that_was_stored_just_now_confirms() {
     bench.fault(unanswered(8));
     lease.renew().await.unwrap_err();
     bench.cloud.world.with(|world: &mut World| world.faults.rules.clear());
-    bench.pass(Duration::from_secs(60)).await;
+    bench.pass(Duration::from_mins(1)).await;
     lease.renew().await.unwrap();
     // By S3's clock, too.
-    bench.pass(Duration::from_secs(60)).await;
+    bench.pass(Duration::from_mins(1)).await;
     let other = bench.store(2).lease(holder("process 2")).await.err().unwrap();
     assert!(matches!(other, StoreError::Leased { .. }), "{other:?}");
     lease.release().await.unwrap();

@@ -136,7 +136,7 @@ impl S3Store {
             return Ok(None);
         };
         let taken = LeaseNote::new(self.inner.ids.id("lease"), by);
-        let freed = if age > EXPIRY { taken.given_back() } else { taken };
+        let freed = if age > EXPIRY { taken.given_back(1) } else { taken };
         match self.inner.put(LEASE, form::write(&freed), &Expected::ETag(etag)).await? {
             Put::Stored(_) => Ok(Some(note.holder)),
             Put::Unexpected | Put::Contended => match self.inner.note().await? {

@@ -89,7 +89,11 @@ impl Seeker<'_> {
         address: &Address,
         object: &Object,
     ) -> Result<Option<(Option<Entry>, RunEvent)>, SettleError> {
-        let Some(pursuit) = object.pursuit() else { return Ok(None) };
+        let Some(mut pursuit) = object.pursuit() else { return Ok(None) };
+        // It was begun before this run, whatever the clock of the earlier one said: it is not looked for until that time has come.
+        let began = self.clock.wall();
+        pursuit.begun = pursuit.begun.min(began);
+        pursuit.ended = pursuit.ended.map(|ended| ended.min(began));
         let address = address.clone();
         let failed =
             |error| SettleError::Read(PlanError::Observe { address: address.clone(), error });
@@ -103,7 +107,6 @@ impl Seeker<'_> {
             was: object.was_ready().then(|| (object.props.clone(), object.outputs.clone())),
             pursuit: Some(pursuit.clone()),
         };
-        let began = self.clock.wall();
         let (mark, failure) = loop {
             let reader = Reader { clock: self.clock, requests: None };
             let Some(seen) = reader.observe_or(kind, &target, self.cancel).await else {

@@ -3,8 +3,12 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod mortal;
+pub mod others;
 pub mod outside;
 pub mod spellings;
+pub mod stored;
+pub mod trouble;
+pub mod twin;
 pub mod watch;
 
 use std::collections::BTreeSet;

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use msk_pipeline_aws::Session;
 use msk_pipeline_aws::state::{S3Place, S3Store, make_ready};
+use msk_pipeline_core::clock::Reading;
 use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel, RunError, RunEvent, RunSummary};
 use msk_pipeline_core::state::{Disk, FileStore, MemoryDisk, State, StateStore};
-use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp};
+use msk_pipeline_core::{Clock, Entropy, RealClock, Timestamp, plan};
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use msk_pipeline_local::Embedded;
@@ -23,6 +25,7 @@ use tokio::sync::Notify;
 
 #[allow(unused_imports, reason = "each test binary uses a part")]
 pub use super::outside::{self, timeless};
+use super::trouble::{self, Trouble};
 use super::{Cloud, Process, pin};
 
 /// How long after a process another one starts.
@@ -38,6 +41,8 @@ pub struct Points {
     pub full_at: Option<usize>,
     appends: AtomicUsize,
     copies: Option<Mutex<Vec<Left>>>,
+    /// What goes wrong with its clocks and its lease.
+    pub trouble: Arc<Trouble>,
 }
 
 /// All that a process which dies at a point leaves.
@@ -85,7 +90,9 @@ struct Watch {
     store: Store,
     world: Arc<InProcess>,
     disk: MemoryDisk,
+    /// The world's.
     clock: RealClock,
+    began: Timestamp,
 }
 
 impl Watch {
@@ -182,11 +189,17 @@ impl std::fmt::Debug for WatchedClock {
 #[async_trait]
 impl Clock for WatchedClock {
     fn wall(&self) -> Timestamp {
-        self.0.clock.wall()
+        self.0.points.trouble.wall(self.0.clock.wall())
+    }
+
+    fn reading(&self) -> Reading {
+        let world = self.0.clock.wall();
+        self.0.points.trouble.reading(world, world.since(self.0.began))
     }
 
     async fn sleep(&self, duration: Duration) {
         self.0.pass("a wait").await;
+        self.0.points.trouble.wait();
         self.0.clock.sleep(duration).await;
     }
 
@@ -216,17 +229,17 @@ impl Store {
     fn open(
         self,
         cloud: &Cloud,
+        session: &Session,
         clock: &Arc<dyn Clock>,
         disk: impl Disk + Clone + 'static,
     ) -> Arc<dyn StateStore> {
         match self {
             Store::File => Arc::new(FileStore::on(disk, "state")),
             Store::S3 => {
-                let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
                 // No two processes begin at the same time, so that none draws another's lease.
                 let ids = Arc::new(Entropy::seeded(cloud.wall.0));
                 let place: S3Place = format!("s3://{BUCKET}").parse().unwrap();
-                Arc::new(S3Store::new(&session, clock.clone(), ids, &place, "orders-cdc", &pin()))
+                Arc::new(S3Store::new(session, clock.clone(), ids, &place, "orders-cdc", &pin()))
             }
         }
     }
@@ -250,6 +263,24 @@ impl Store {
 fn runtime() -> Runtime {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().expect("a runtime")
+}
+
+/// Plans in a process of its own, which changes nothing.
+///
+/// # Errors
+/// It failed, or what is outside is not as it was before.
+pub fn plan(cloud: &Cloud, store: Store, toml: &str) -> Result<(), String> {
+    let outside = || (cloud.world.with(|world| world.revision), cloud.disk.files());
+    let before = outside();
+    let planned = runtime().block_on(async {
+        let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
+        let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        let store = store.open(cloud, &session, &clock, cloud.disk.clone());
+        let process = Process::on(session, store, clock, 7);
+        process.engine.plan(&process.graph(toml), plan::Verb::Apply, &[]).await
+    });
+    planned.map_err(|error| format!("it can't be planned: {error}"))?;
+    if outside() == before { Ok(()) } else { Err("a plan left something".into()) }
 }
 
 /// Runs one process. `None` if it was killed.
@@ -304,6 +335,7 @@ pub fn run_on(
             world: cloud.world.clone(),
             disk: cloud.disk.clone(),
             clock: RealClock::starting_at(cloud.wall),
+            began: cloud.wall,
         });
         let looks = Arc::clone(&watch);
         cloud.world.observe(Arc::new(move |moment: Moment, call: &Call<'_>| {
@@ -315,8 +347,9 @@ pub fn run_on(
             if dies { Next::Stop } else { Next::Go }
         }));
         let clock: Arc<dyn Clock> = Arc::new(WatchedClock(Arc::clone(&watch)));
-        let kept = around(store.open(cloud, &clock, WatchedDisk(Arc::clone(&watch))));
-        let process = Process::new(cloud, kept, clock, 7).of(toml);
+        let session = trouble::session(cloud, &points.trouble);
+        let kept = around(store.open(cloud, &session, &clock, WatchedDisk(Arc::clone(&watch))));
+        let process = Process::on(session, kept, clock, 7).of(toml);
         let (engine, graph, never) = (&process.engine, process.graph(toml), Cancel::never());
         let outcome = tokio::select! {
             biased;
@@ -348,7 +381,8 @@ pub fn run_on(
 pub fn state(cloud: &Cloud, store: Store) -> State {
     runtime().block_on(async {
         let clock: Arc<dyn Clock> = Arc::new(RealClock::starting_at(cloud.wall));
-        let store = store.open(cloud, &clock, cloud.disk.clone());
+        let session = Embedded::session(cloud.world.clone(), clock.clone(), "us-east-1");
+        let store = store.open(cloud, &session, &clock, cloud.disk.clone());
         store.load().await.unwrap().fold().unwrap()
     })
 }

@@ -26,6 +26,40 @@ pub fn inventory_at(cloud: &Cloud, now: Timestamp) -> BTreeSet<String> {
     })
 }
 
+/// What is in objects without being one: versions in buckets, rules of groups, policies of roles. The last word of each row is the
+/// object's. What is in the bucket that keeps state is left out.
+pub fn parts(cloud: &Cloud) -> BTreeSet<String> {
+    let (ec2, s3, iam) = cloud.world.with(|world| {
+        let value = |part: serde_json::Result<Value>| part.unwrap();
+        (
+            value(serde_json::to_value(&world.state.ec2)),
+            value(serde_json::to_value(&world.state.s3)),
+            value(serde_json::to_value(&world.state.iam)),
+        )
+    });
+    let mut rows = BTreeSet::new();
+    for (bucket, value) in entries(&s3["buckets"]).filter(|(name, _)| *name != BUCKET) {
+        for (key, versions) in entries(&value["objects"]) {
+            for version in versions.as_array().unwrap() {
+                rows.insert(format!("version {} of {key} in {bucket}", version["id"]));
+            }
+        }
+    }
+    for (group, value) in entries(&ec2["groups"]) {
+        rows.extend(entries(&value["rules"]).map(|(id, _)| format!("rule {id} of {group}")));
+    }
+    for (role, value) in entries(&iam["roles"]) {
+        let inline = entries(&value["inline"]).map(|(id, _)| id.as_str());
+        let attached = value["attached"].as_array().unwrap().iter().filter_map(Value::as_str);
+        rows.extend(inline.chain(attached).map(|id| format!("policy {id} of {role}")));
+    }
+    rows
+}
+
+fn entries(map: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    map.as_object().expect("a map").iter()
+}
+
 /// Objects that were made since `before` and that `known`, the state as text, does not name: nobody would ever delete them. The name
 /// has to be in a record of the object's kind: much in a pipeline has the pipeline's name.
 pub fn orphans(cloud: &Cloud, known: &str, before: &BTreeSet<String>) -> Vec<String> {

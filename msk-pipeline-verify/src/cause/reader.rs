@@ -280,7 +280,7 @@ impl Reader {
                 let times = old.times + usize::from(old.entry != finding.entry);
                 let same = old.entry == finding.entry && finding.gaps.is_empty();
                 let gaps = if same { std::mem::take(&mut old.gaps) } else { finding.gaps };
-                *old = Finding { times, gaps, ..finding };
+                *old = Finding { gaps, times, ..finding };
             }
         }
     }

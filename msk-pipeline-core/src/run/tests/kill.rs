@@ -1,13 +1,19 @@
 //! The kill loop: a run is killed at every point there is, and the next one has to come to the same end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde_json::json;
+
 use super::support::{Outside, Points, Wrap, blob, id_of, toy};
-use crate::graph::Resource;
+use crate::Timestamp;
+use crate::graph::{Graph, Resource};
 use crate::kind::{Class, Input};
 use crate::plan::Verb;
-use crate::run::RunError;
+use crate::run::{Answer, ApplyOptions, Approver, Cancel, Gate, RunError};
+use crate::state::Disk as _;
 use crate::testkit::Dial;
 
 fn first() -> Vec<Resource> {
@@ -59,7 +65,7 @@ fn world(names: Names, done: &[(Verb, Vec<Resource>)]) -> Outside {
     if names == Names::Shared {
         outside.cloud.allow_same_names();
     }
-    outside.cloud.plant("foreign", std::collections::BTreeMap::new());
+    outside.cloud.plant("foreign", BTreeMap::new());
     for (verb, resources) in done {
         let summary = outside.run(&Points::default(), Wrap::Sound, *verb, resources);
         assert!(summary.unwrap().unwrap().is_complete());
@@ -180,13 +186,51 @@ fn a_late_begin_is_caught() {
 fn a_missing_mark_check_is_caught() {
     for (wrap, refused) in [(Wrap::Sound, true), (Wrap::NoMarkCheck, false)] {
         let outside = world(Names::Unique, &[]);
-        outside.cloud.plant("alone", std::collections::BTreeMap::new());
+        outside.cloud.plant("alone", BTreeMap::new());
         let before = outside.cloud.truth("alone", outside.now());
         let result = outside.run(&Points::default(), wrap, Verb::Apply, &first()).unwrap();
         assert_eq!(matches!(result, Err(RunError::Refused(_))), refused, "{result:?}");
         let untouched = outside.cloud.truth("alone", outside.now()) == before;
         assert_eq!(untouched, refused, "{wrap:?}");
     }
+}
+
+/// Makes an object of a wanted name, as it is wanted but without our mark, while the plan is looked at.
+struct Rival(Outside);
+
+#[async_trait]
+impl Approver for Rival {
+    async fn ask(&self, _: &Gate) -> Answer {
+        // Long enough ago that every read shows it.
+        let then = Timestamp(1);
+        self.0.cloud.plant("alone", BTreeMap::new());
+        let fields = [
+            ("size", json!(1)),
+            ("shape", json!("round")),
+            ("parent", json!(null)),
+            ("blobs", json!([])),
+        ];
+        for (field, value) in fields {
+            self.0.cloud.tamper("alone", field, value, then);
+        }
+        Answer::Approve
+    }
+}
+
+#[test]
+fn what_somebody_makes_between_plan_and_call_is_not_touched() {
+    let outside = world(Names::Unique, &[]);
+    let alone = [toy("alone", "base", |_| ())];
+    let summary = outside.process(&Points::default(), Wrap::Sound, async |engine| {
+        let graph = Graph::build(alone.to_vec(), &engine.registry).unwrap();
+        let rival = Rival(outside.clone());
+        engine.apply(&graph, ApplyOptions::default(), &rival, &Cancel::never()).await
+    });
+    let summary = summary.unwrap().unwrap();
+    assert_eq!(summary.failed, ["alone".into()], "it is somebody else's: {summary:?}");
+    let theirs = outside.cloud.truth("alone", outside.now()).unwrap();
+    assert_eq!(theirs.tags, BTreeMap::new(), "{theirs:?}");
+    assert!(!outside.state().records.contains_key("alone"), "and is not recorded");
 }
 
 #[test]
@@ -228,6 +272,29 @@ fn a_request_that_arrives_late_is_neither_doubled_nor_forgotten() {
             assert_eq!(left, verb == Verb::Apply, "killed at {fatal}, then {}", verb.as_str());
             assert!(outside.cloud.creates("net") <= 1, "killed at {fatal}, then {}", verb.as_str());
         }
+    }
+}
+
+/// Whatever a kill left, and while another run holds the lock.
+#[test]
+fn a_plan_writes_nothing_sends_nothing_and_takes_no_lock() {
+    let base = world(Names::Unique, &[(Verb::Apply, first())]);
+    let points = Points::default();
+    base.fork().run(&points, Wrap::Sound, Verb::Apply, &second()).unwrap().unwrap();
+    for fatal in 1..=points.counted() {
+        let outside = base.fork();
+        outside.run(&Points::kill_at(fatal), Wrap::Sound, Verb::Apply, &second());
+        let before = (outside.disk.files(), outside.cloud.requests());
+        let planned = outside.process(&Points::default(), Wrap::Sound, async |engine| {
+            let held = outside.disk.lock(Path::new("state/lock")).await.unwrap();
+            assert!(held.is_some(), "nobody else has it");
+            let graph = Graph::build(second(), &engine.registry).unwrap();
+            engine.plan(&graph, Verb::Apply, &[]).await
+        });
+        let plan = planned.unwrap().unwrap_or_else(|error| panic!("killed at {fatal}: {error}"));
+        assert!(plan.refusals.is_empty(), "killed at {fatal}: {:?}", plan.refusals);
+        let after = (outside.disk.files(), outside.cloud.requests());
+        assert!(after == before, "killed at {fatal}: the plan left something");
     }
 }
 

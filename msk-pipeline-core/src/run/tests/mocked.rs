@@ -595,7 +595,9 @@ impl crate::kind::ErasedKind for Slow {
     fn calls(&self, case: &crate::kind::ErasedCase) -> Result<crate::kind::ErasedNext, CallError> {
         let mut next = self.inner.calls(case)?;
         if let Next::Calls(calls) = &mut next {
-            calls.iter_mut().for_each(|c| c.longest_secs = self.longest.map(|l| l.as_secs()));
+            for call in calls {
+                call.longest_secs = self.longest.map(|longest| longest.as_secs());
+            }
         }
         Ok(next)
     }
@@ -639,6 +641,35 @@ async fn a_request_under_way_gets_five_seconds_and_none_at_the_second_stop() {
         assert!(bench.apply(&diamond()).await.unwrap().is_complete());
         assert_eq!(bench.calls(), ["Create a", "Create b", "Create c", "Create d"]);
     }
+}
+
+/// It is looked for as long as an object may be invisible, and not until its time has come.
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_by_a_clock_that_was_ahead_is_looked_for_no_longer() {
+    let bench = Bench::new();
+    let one = [node("a", "one", &[])];
+    let mut ahead = bench.engine();
+    let time = |_: &str| Duration::from_mins(10);
+    ahead.registry = Registry::default().with_erased(Arc::new(Slow {
+        inner: kind(&bench.script),
+        time,
+        longest: Some(Duration::from_hours(1)),
+    }));
+    tokio::time::sleep(Duration::from_hours(8)).await;
+    let (graph, options, never) = (bench.graph(&one), ApplyOptions::default(), Cancel::never());
+    tokio::select! {
+        biased;
+        run = ahead.apply(&graph, options, &AutoApprove, &never) => {
+            panic!("it takes ten minutes: {run:?}")
+        }
+        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+    bench.script.lock().unwrap().exists.clear();
+    // The next process is told the time as it is, eight hours earlier.
+    let began = tokio::time::Instant::now();
+    assert!(bench.apply(&one).await.unwrap().is_complete());
+    let took = began.elapsed();
+    assert!((110..=140).contains(&took.as_secs()), "as long as any other: {took:?}");
 }
 
 #[tokio::test(start_paused = true)]
