@@ -7,6 +7,7 @@ mod error;
 mod tags;
 
 pub mod components;
+pub mod evidence;
 pub mod kinds;
 pub mod plugins;
 pub mod session;

@@ -88,6 +88,11 @@ pub(crate) enum Command {
     Adopt(AdoptArgs),
     /// Show what is recorded, what is in flight, and whether AWS still agrees; changes nothing
     Status,
+    /// Tell why a connector fails, with what to do, from its workers' log and what AWS reports; exit 1 if something is wrong
+    Explain {
+        /// One connector's address; without it all
+        address: Option<String>,
+    },
     /// Print outputs: ids, ARNs, endpoints
     Output {
         /// A resource's address, or one output of it (`kafka.main.cluster.cluster_arn`)
@@ -123,6 +128,7 @@ impl Command {
             Command::Destroy(_) => "destroy",
             Command::Adopt(_) => "adopt",
             Command::Status => "status",
+            Command::Explain { .. } => "explain",
             Command::Output { .. } => "output",
             Command::State { .. } => "state",
             Command::Completions { .. } => "completions",

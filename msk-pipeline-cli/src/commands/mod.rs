@@ -4,6 +4,7 @@ mod adopt;
 mod apply;
 mod completions;
 mod destroy;
+mod explain;
 mod graph;
 mod init;
 mod local;
@@ -40,6 +41,7 @@ pub(crate) async fn run(
         Command::Destroy(args) => destroy::run(settings, printer, args).await,
         Command::Adopt(args) => adopt::run(settings, printer, args).await,
         Command::Status => status::run(settings, printer).await,
+        Command::Explain { address } => explain::run(settings, printer, address.as_deref()).await,
         Command::Output { name } => output::run(settings, printer, name.as_deref()).await,
         Command::State { command } => state::run(settings, printer, command).await,
         Command::Completions { shell } => Ok(completions::run(printer, *shell)),

@@ -420,18 +420,21 @@ fn rolled_back(what: &str, operation: &Operation, seen: &Seen) -> String {
 
 fn with_log(cause: String, seen: &Seen) -> String {
     match &seen.log_says {
-        Some(log) => format!("{cause}; the workers' log says: {log}"),
+        Some(said) => format!("{cause}; {said}"),
         None => cause,
     }
 }
 
 fn failure_help(seen: &Seen) -> String {
-    match &seen.log_group {
-        Some(group) => format!(
-            "correct the cause and run again; the workers' whole log: aws logs tail {group} --since 1h"
-        ),
-        None => {
-            "correct the cause and run again; with a log group the workers would tell it".into()
-        }
+    let fix = seen.log_says.iter().flat_map(|said| &said.fix).cloned();
+    let log = seen.log_group.as_ref().map_or_else(
+        || "with a log group the workers would tell the cause".to_owned(),
+        |group| format!("the workers' whole log: aws logs tail {group} --since 1h"),
+    );
+    let mut steps: Vec<String> = fix.collect();
+    if steps.is_empty() {
+        steps.push("correct the cause and run again".into());
     }
+    steps.push(log);
+    steps.join("; ")
 }

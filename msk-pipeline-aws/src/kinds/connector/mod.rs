@@ -16,8 +16,8 @@
 
 mod bootstrap;
 mod diff;
-mod logs;
-mod observe;
+pub(crate) mod logs;
+pub(crate) mod observe;
 mod request;
 
 use std::collections::BTreeMap;
@@ -136,6 +136,26 @@ pub struct Revision {
     pub revision: Input<i64>,
 }
 
+/// What the workers' log says of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    /// The entry that explains it.
+    log: String,
+    /// The known cause with its code.
+    cause: Option<String>,
+    /// What to change.
+    fix: Vec<String>,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(cause) = &self.cause {
+            write!(f, "{cause}; ")?;
+        }
+        write!(f, "the workers' log says: {}", self.log)
+    }
+}
+
 /// What is observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
@@ -167,7 +187,7 @@ pub struct Seen {
     /// The operation that the pursued call started.
     operation: Option<Operation>,
     /// The last error in the workers' log, read only after a failure.
-    log_says: Option<String>,
+    log_says: Option<Said>,
 }
 
 /// An operation on a connector.
@@ -307,7 +327,7 @@ impl Kind for Connector {
     }
 
     fn status(seen: &Seen) -> Option<Status> {
-        let log = seen.log_says.as_ref().map(|log| format!("the workers' log says: {log}"));
+        let log = seen.log_says.as_ref().map(ToString::to_string);
         let says: Vec<String> = seen.state_says.iter().cloned().chain(log).collect();
         Some(Status::new(&seen.state).since(seen.since).says(Some(says.join("; "))))
     }

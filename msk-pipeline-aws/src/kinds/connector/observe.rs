@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_kafkaconnect::Client;
 use aws_sdk_kafkaconnect::operation::describe_connector::DescribeConnectorOutput;
 use aws_sdk_kafkaconnect::operation::describe_connector_operation::DescribeConnectorOperationOutput;
 use aws_sdk_kafkaconnect::types::{CapacityDescription, ConnectorOperationSummary};
@@ -17,7 +18,7 @@ pub(super) async fn observe(
     kind: &Connector,
     target: &Target<Connector>,
 ) -> Result<Option<Seen>, CallError> {
-    let Some(arn) = find(kind, &target.props.name).await? else { return Ok(None) };
+    let Some(arn) = find(&kind.client, &target.props.name).await? else { return Ok(None) };
     let answer = kind
         .client
         .describe_connector()
@@ -33,7 +34,9 @@ pub(super) async fn observe(
         // Operations begin after that; a create is polled for minutes.
         return Ok(Some(seen));
     }
-    let Some(operations) = absent(operations(kind, &seen.arn).await)? else { return Ok(None) };
+    let Some(operations) = absent(operations(&kind.client, &seen.arn).await)? else {
+        return Ok(None);
+    };
     seen.newest_operation =
         operations.first().and_then(|o| o.connector_operation_arn()).map(str::to_owned);
     seen.since = since(&seen.state, connector.creation_time(), operations.first());
@@ -68,11 +71,11 @@ fn since(
     timestamp(at)
 }
 
-async fn find(kind: &Connector, name: &str) -> Result<Option<String>, CallError> {
+/// The ARN of the connector with this name.
+pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<String>, CallError> {
     let mut token = None;
     loop {
-        let page = kind
-            .client
+        let page = client
             .list_connectors()
             .connector_name_prefix(name)
             .set_next_token(token)
@@ -91,15 +94,14 @@ async fn find(kind: &Connector, name: &str) -> Result<Option<String>, CallError>
 }
 
 /// All operations, the newest first.
-async fn operations(
-    kind: &Connector,
+pub(crate) async fn operations(
+    client: &Client,
     arn: &str,
 ) -> Result<Vec<ConnectorOperationSummary>, CallError> {
     let mut all = Vec::new();
     let mut token = None;
     loop {
-        let page = kind
-            .client
+        let page = client
             .list_connector_operations()
             .connector_arn(arn)
             .set_next_token(token)
@@ -232,7 +234,7 @@ fn capacity(c: &CapacityDescription) -> Option<Capacity> {
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// A value that somebody put there in the clear never gets into an observation (design decision D11); placeholders are references.
-pub(super) fn without_secret(key: &str, value: &str) -> String {
+pub(crate) fn without_secret(key: &str, value: &str) -> String {
     let secret = ["password", "secret", "token", "credentials"]
         .iter()
         .any(|word| key.to_ascii_lowercase().contains(word))

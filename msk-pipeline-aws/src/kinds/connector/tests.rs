@@ -301,7 +301,7 @@ fn only_the_operation_tells_whether_an_update_took() {
             says: Some("X: health check".into()),
             step: Some("VALIDATE_UPDATE".into()),
         });
-        seen.log_says = Some("ERROR; caused by: java.net.Y".into());
+        seen.log_says = Some(said("ERROR; caused by: java.net.Y"));
         let mut case = case(Some(edited.clone()), Some(seen));
         case.pursuit = Some(pursuit(call.clone(), Effect::Update));
         summary(&diff::calls(&case))
@@ -324,11 +324,15 @@ fn only_the_operation_tells_whether_an_update_took() {
     assert_eq!(after("RUNNING", "UPDATE_COMPLETE"), "calls: kafkaconnect:UpdateConnector restart");
 }
 
+fn said(log: &str) -> Said {
+    Said { log: log.into(), cause: None, fix: Vec::new() }
+}
+
 #[test]
 fn a_failed_connector_tells_why_and_is_then_made_again() {
     let mut failed = seen("FAILED");
     failed.state_says = Some("UnknownError.Unknown: The last operation failed.".into());
-    failed.log_says = Some("[c] Stopping due to error; caused by: java.net.Z".into());
+    failed.log_says = Some(said("[c] Stopping due to error; caused by: java.net.Z"));
     let mut case = case(Some(want()), Some(failed));
     case.was = None;
     let cause = "the connector is FAILED: UnknownError.Unknown: The last operation failed.; the workers' log says: [c] Stopping due to error; caused by: java.net.Z";

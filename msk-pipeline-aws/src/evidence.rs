@@ -1,0 +1,135 @@
+//! What AWS tells of a connector's trouble, gathered for a diagnosis.
+//!
+//! Reads only: `kafkaconnect:ListConnectors`, `DescribeConnector`, `ListConnectorOperations`, `DescribeConnectorOperation`,
+//! `DescribeWorkerConfiguration`, `logs:FilterLogEvents` and `secretsmanager:DescribeSecret`. No secret's value is read. MSK Connect
+//! tells nothing of tasks; what became of them is in the workers' log (handbook msk.md §5.1, §7.6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_kafkaconnect::operation::describe_connector::DescribeConnectorOutput;
+use aws_sdk_kafkaconnect::types::{ConnectorOperationSummary, WorkerConfigurationDescription};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use msk_pipeline_core::kind::{CallError, Kind as _};
+use msk_pipeline_verify::cause::{Evidence, Facts, Reported, Status};
+
+use crate::Session;
+use crate::error::{absent, classify};
+use crate::kinds::connector::observe::{find, operations, without_secret};
+use crate::kinds::connector::{Connector, logs};
+use crate::kinds::millis;
+
+/// True if recorded objects of this kind are connectors, whose name [`evidence`] takes.
+pub fn is_connector(kind: &str) -> bool {
+    kind == Connector::TYPE
+}
+
+/// Everything that AWS tells of the connector with this name; `None` if there is none.
+///
+/// Of the log only the lines of the present incarnation: since its creation, or since its newest operation began.
+///
+/// # Errors
+/// A read that failed. An object that is named and does not exist (a log group, a secret, a worker configuration) is no failure.
+pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Evidence>, CallError> {
+    let client = &session.kafkaconnect;
+    let Some(arn) = find(client, connector).await? else { return Ok(None) };
+    let described = client.describe_connector().connector_arn(&arn).send().await;
+    let described = described.map_err(|e| classify("kafkaconnect:DescribeConnector", e));
+    let Some(described) = absent(described)? else { return Ok(None) };
+    let operations = absent(operations(client, &arn).await)?.unwrap_or_default();
+    let newest = operations.first();
+    let since = newest.and_then(|o| o.creation_time()).or(described.creation_time()).copied();
+    let connector_config = configuration(&described);
+    let mut evidence = Evidence {
+        connector: connector.to_owned(),
+        reported: reported(session, &described, newest).await?,
+        status: Some(Status {
+            state: described.connector_state().map(|s| s.as_str().to_owned()).unwrap_or_default(),
+            ..Status::default()
+        }),
+        facts: Facts {
+            secret_changed_at: secret_changed_at(session, &connector_config).await?,
+            connector_started_at: millis(since.as_ref()),
+            ..Facts::default()
+        },
+        connector_config,
+        ..Evidence::default()
+    };
+    if let Some(worker) = described.worker_configuration() {
+        evidence.worker_config = worker_config(session, worker).await?;
+    }
+    let logs = described.log_delivery().and_then(|l| l.worker_log_delivery());
+    let group = logs.and_then(|l| l.cloud_watch_logs()).filter(|l| l.enabled());
+    if let Some(group) = group.and_then(|l| l.log_group()) {
+        let since = since.and_then(|t| t.to_millis().ok());
+        evidence.lines = logs::all(&session.logs, group, since).await?;
+    }
+    Ok(Some(evidence))
+}
+
+/// What AWS reports of the newest operation if that failed, or of the connector.
+async fn reported(
+    session: &Session,
+    connector: &DescribeConnectorOutput,
+    newest: Option<&ConnectorOperationSummary>,
+) -> Result<Option<Reported>, CallError> {
+    let said = |code: Option<&str>, message: Option<&str>| {
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        let reported = Reported { code: text(code), message: text(message) };
+        Some(reported).filter(|r| !r.code.is_empty() || !r.message.is_empty())
+    };
+    if let Some(arn) = newest.and_then(|o| o.connector_operation_arn()) {
+        let client = &session.kafkaconnect;
+        let operation =
+            client.describe_connector_operation().connector_operation_arn(arn).send().await;
+        let operation =
+            operation.map_err(|e| classify("kafkaconnect:DescribeConnectorOperation", e));
+        let error = absent(operation)?.and_then(|o| o.error_info().cloned());
+        if let Some(error) = error.and_then(|e| said(e.code(), e.message())) {
+            return Ok(Some(error));
+        }
+    }
+    Ok(connector.state_description().and_then(|s| said(s.code(), s.message())))
+}
+
+fn configuration(connector: &DescribeConnectorOutput) -> BTreeMap<String, String> {
+    let pairs = connector.connector_configuration().into_iter().flatten();
+    pairs.map(|(key, value)| (key.clone(), without_secret(key, value))).collect()
+}
+
+async fn worker_config(
+    session: &Session,
+    worker: &WorkerConfigurationDescription,
+) -> Result<BTreeMap<String, String>, CallError> {
+    let client = &session.kafkaconnect;
+    let described = client
+        .describe_worker_configuration()
+        .set_worker_configuration_arn(worker.worker_configuration_arn().map(str::to_owned))
+        .send()
+        .await
+        .map_err(|e| classify("kafkaconnect:DescribeWorkerConfiguration", e));
+    let revision = absent(described)?.and_then(|w| w.latest_revision().cloned());
+    let content = revision.and_then(|r| STANDARD.decode(r.properties_file_content()?).ok());
+    let text = content.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    let pairs = lines.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
+    Ok(pairs.map(|(key, value)| (key.clone(), without_secret(&key, &value))).collect())
+}
+
+/// When the newest of the secrets that the configuration refers to got its value, in milliseconds since 1970.
+async fn secret_changed_at(
+    session: &Session,
+    config: &BTreeMap<String, String>,
+) -> Result<Option<u64>, CallError> {
+    let mut newest = None;
+    let names = config.values().filter_map(|value| {
+        let rest = value.split_once("${secretsmanager:")?.1;
+        rest.split_once(':').map(|(name, _)| name)
+    });
+    for name in names.collect::<BTreeSet<_>>() {
+        let secret = session.secretsmanager.describe_secret().secret_id(name).send().await;
+        let secret = absent(secret.map_err(|e| classify("secretsmanager:DescribeSecret", e)))?;
+        newest = newest.max(millis(secret.and_then(|s| s.last_changed_date().copied()).as_ref()));
+    }
+    Ok(newest)
+}

@@ -1,0 +1,87 @@
+//! `explain`: why a connector fails, out of what AWS reports, its workers' log and its configuration. Changes nothing.
+
+use std::sync::Arc;
+
+use msk_pipeline_aws::evidence::{evidence, is_connector};
+use msk_pipeline_core::Address;
+use msk_pipeline_core::state::{Loaded, State};
+use msk_pipeline_verify::cause::diagnose;
+use serde_json::{Value, json};
+
+use crate::declaration::Declaration;
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::printer::{Printer, tame};
+use crate::report::words::SIMULATED;
+use crate::settings::Settings;
+use crate::target::Target;
+
+pub(super) async fn run(
+    settings: &Arc<Settings>,
+    printer: &Arc<Printer>,
+    address: Option<&str>,
+) -> Result<Exit, Failure> {
+    let declaration = Declaration::read(settings)?;
+    let target = Target::open(settings, declaration.pipeline.header(), true).await?;
+    let state = target.store.load().await.and_then(Loaded::fold).map_err(|e| Failure::store(&e))?;
+    let connectors = connectors(&state);
+    let asked: Vec<_> = match address {
+        None => connectors,
+        Some(asked) => {
+            let found: Vec<_> =
+                connectors.iter().copied().filter(|(a, _)| a.as_str() == asked).collect();
+            if found.is_empty() {
+                let known: Vec<_> = connectors.iter().map(|(a, _)| a.to_string()).collect();
+                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
+                let message = format!("no connector is recorded as `{asked}`");
+                return Err(Failure::new(Exit::Invalid, message).help(format!("known: {known}")));
+            }
+            found
+        }
+    };
+    if asked.is_empty() && !printer.json {
+        printer.say("No connector is recorded.");
+    }
+    let (mut wrong, mut told) = (false, Vec::new());
+    for (address, name) in asked {
+        let evidence = evidence(&target.session, name)
+            .await
+            .map_err(|error| Failure::call(&format!("{address} can't be looked at"), &error))?;
+        let Some(evidence) = evidence else {
+            wrong = true;
+            told.push(json!({ "address": address, "exists": false }));
+            if !printer.json {
+                printer.data(format!("{address}: {name} does not exist"));
+            }
+            continue;
+        };
+        let diagnosis = diagnose(&evidence);
+        wrong |= diagnosis.wrong;
+        if printer.json {
+            told.push(json!({ "address": address, "exists": true, "diagnosis": diagnosis }));
+            continue;
+        }
+        let mark = if settings.local { format!(" {SIMULATED}") } else { String::new() };
+        let state = evidence.status.as_ref().map_or("", |status| status.state.as_str());
+        printer.data(format!("{address} is {state}{mark}"));
+        for line in diagnosis.to_string().lines() {
+            printer.data(tame(line));
+        }
+        if evidence.lines.is_empty() && diagnosis.wrong {
+            printer.data("  no log     nothing is in its log group, or it has none");
+        }
+    }
+    if printer.json {
+        printer.data_json(&json!({
+            "version": 1, "simulated": settings.local, "connectors": Value::Array(told),
+        }));
+    }
+    Ok(if wrong { Exit::Failed } else { Exit::Done })
+}
+
+/// Every connector that is recorded, or being made, with its name.
+fn connectors(state: &State) -> Vec<(&Address, &str)> {
+    let current = state.records.iter().filter_map(|(a, r)| Some((a, r.current.as_ref()?)));
+    let of_kind = current.filter(|(_, object)| is_connector(&object.kind));
+    of_kind.map(|(address, object)| (address, object.name.as_str())).collect()
+}
