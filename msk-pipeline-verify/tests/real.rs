@@ -17,7 +17,10 @@ use msk_pipeline_verify::chain::{self, Database, Topics, mysql, postgres};
 use msk_pipeline_verify::{Check, Reach, Secret};
 
 /// The programs; they end when this does.
-struct Programs(Child);
+struct Programs {
+    child: Child,
+    lab: PathBuf,
+}
 
 impl Programs {
     fn start() -> Self {
@@ -33,14 +36,19 @@ impl Programs {
         let mut said = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert_eq!(said.trim(), "ready", "the programs did not start");
-        Self(child)
+        Self { child, lab }
+    }
+
+    /// The broker's own certificate.
+    fn authority(&self) -> String {
+        std::fs::read_to_string(self.lab.join("broker.pem")).unwrap()
     }
 }
 
 impl Drop for Programs {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        _ = self.0.wait();
+        drop(self.child.stdin.take());
+        _ = self.child.wait();
     }
 }
 
@@ -101,10 +109,11 @@ async fn the_chain_and_the_canary_on_real_programs() {
         );
         return;
     }
-    let _programs = Programs::start();
+    let programs = Programs::start();
     mysql_chain().await;
     postgres_chain().await;
     kafka_chain().await;
+    kafka_tls(&programs.authority()).await;
     rows_come_out().await;
 }
 
@@ -183,6 +192,26 @@ async fn kafka_chain() {
     let checks =
         chain::check_kafka(&brokers(), &topics("not-there"), &reach(), now() + 3_600_000).await;
     assert_eq!(codes(&checks), ["C-KAFKA-NO-TOPIC", "C-HEARTBEAT"]);
+}
+
+async fn kafka_tls(authority: &str) {
+    let of = |bootstrap: &str, authorities: Vec<String>| {
+        let kafka = Kafka { bootstrap: vec![bootstrap.into()], login: Login::Tls };
+        async move {
+            chain::check_kafka(
+                &kafka,
+                &Topics::default(),
+                &Reach { authorities, ..Reach::default() },
+                0,
+            )
+            .await
+        }
+    };
+    let checks = of("127.0.0.1:19094", vec![authority.into()]).await;
+    assert!(codes(&checks).is_empty(), "{checks:#?}");
+    assert_eq!(codes(&of("127.0.0.1:19094", Vec::new()).await), ["C-KAFKA-TRUST"]);
+    // At the plain port TLS is no message that a broker knows: it hangs up, and says nothing.
+    assert_eq!(codes(&of("127.0.0.1:19092", vec![authority.into()]).await), ["C-KAFKA-UNREACHED"]);
 }
 
 async fn rows_come_out() {
