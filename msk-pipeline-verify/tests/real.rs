@@ -232,6 +232,16 @@ async fn rows_come_out() {
                 "{proof}"
             );
         }
+        if engine == Engine::MySql {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let lag =
+                chain::check_lag(&database, &brokers(), "connect-offsets", "real-mysql", &reach())
+                    .await
+                    .unwrap();
+            // What was proved is committed; little comes after it.
+            assert!(lag.bytes().is_some_and(|bytes| bytes < 10_000), "{lag:?}");
+            assert!(lag.committed.is_some_and(|at| at.position > 4));
+        }
         // Where nothing comes out, that is what is said, and no row stays.
         let mut other = row(prefix);
         other.topic = prefix.to_owned() + ".cdc.other";

@@ -190,6 +190,33 @@ fn every_gap_in_a_fix_can_be_filled() {
     }
 }
 
+/// A sign, its gaps filled, shows its own entry: none is written in a way that can't match, or is another's.
+#[test]
+fn every_sign_shows_its_own_entry() {
+    for known in all().filter(|known| known.given.is_none()) {
+        for sign in known.signs {
+            let mut text = String::new();
+            for (n, piece) in sign.text.split(['{', '}']).enumerate() {
+                text += if n % 2 == 0 { piece } else { "gap" };
+            }
+            let mut lines: Vec<_> =
+                sign.after.into_iter().map(|mark| info("09:59:59", mark)).collect();
+            lines.push(error("10:00:00", sign.within.first().unwrap_or(&"x")));
+            lines.push(trace(&format!("Caused by: {text} z")));
+            let shown = if sign.level == super::log::Level::Info {
+                info("10:00:01", &text)
+            } else {
+                error("10:00:01", "y")
+            };
+            lines.push(shown);
+            let diagnosis = diagnose(&orders(lines));
+            let codes: Vec<_> =
+                diagnosis.verdict.iter().chain(&diagnosis.also).map(|v| v.code.as_str()).collect();
+            assert!(codes.contains(&known.code), "{}: \"{text}\" shows {codes:?}", known.code);
+        }
+    }
+}
+
 #[test]
 fn a_fix_is_concrete() {
     let diagnosis = diagnose(&recording("mysql-no-replication-slave").evidence);

@@ -12,9 +12,11 @@ use rskafka::BackoffConfig;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder, Credentials, OauthBearerCredentials, SaslConfig};
 use rskafka::record::RecordAndOffset;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::iam::{self, AwsCredentials};
+use super::mysql::BinlogPosition;
 use super::socks::Socks;
 use crate::check::Check;
 use crate::reach::{Reach, Server, unreached};
@@ -224,6 +226,44 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// The position that a connector has committed, from Connect's offsets topic; `None` if there is none of this connector.
+    pub(crate) async fn committed(
+        &self,
+        topic: &str,
+        connector: &str,
+    ) -> Result<Option<BinlogPosition>, KafkaError> {
+        let Reader { partitions } = self.read(topic, OffsetAt::Earliest).await?;
+        let mut newest = None;
+        for (client, mut next) in partitions {
+            let end = within(client.get_offset(OffsetAt::Latest)).await?;
+            while next < end {
+                let (records, _) = within(client.fetch_records(next, 1..FETCH, 500)).await?;
+                // What compaction or a transaction's marker left empty has no record up to the end.
+                let Some(last) = records.last() else { break };
+                next = last.offset + 1;
+                for record in records {
+                    let (key, value) =
+                        (record.record.key.as_deref(), record.record.value.as_deref());
+                    if let Some(position) = committed(connector, key, value) {
+                        newest = Some(position);
+                    }
+                }
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// The position in a record of Connect's offsets topic: the key is `["connector", {"server": …}]`, the value Debezium's offset.
+fn committed(connector: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Option<BinlogPosition> {
+    let key: Value = serde_json::from_slice(key?).ok()?;
+    let value: Value = serde_json::from_slice(value?).ok()?;
+    (key.get(0)?.as_str()? == connector).then_some(())?;
+    let file = value.get("file")?.as_str()?.to_owned();
+    Some(BinlogPosition { file, position: value.get("pos")?.as_u64()? })
+}
+
 /// At most so many bytes a request.
 const FETCH: i32 = 4 * 1024 * 1024;
 
@@ -294,6 +334,21 @@ mod tests {
         assert!(checks[0].passed());
         assert_eq!(checks[1].code(), Some("C-KAFKA-NO-TOPIC"));
         assert!(checks[1].to_string().contains("Create c"), "{}", checks[1]);
+    }
+
+    #[test]
+    fn a_committed_position_is_that_of_the_connector() {
+        let key = br#"["orders",{"server":"orders"}]"#;
+        let value = br#"{"ts_sec":1,"file":"binlog.000003","pos":379,"server_id":1}"#;
+        let of = |connector, value: &[u8]| committed(connector, Some(key), Some(value));
+        assert_eq!(
+            of("orders", value),
+            Some(BinlogPosition { file: "binlog.000003".into(), position: 379 })
+        );
+        assert_eq!(of("billing", value), None);
+        assert_eq!(of("orders", br#"{"lsn":7}"#), None);
+        assert_eq!(committed("orders", Some(key), None), None);
+        assert_eq!(committed("orders", Some(b"nonsense"), Some(value)), None);
     }
 
     #[test]

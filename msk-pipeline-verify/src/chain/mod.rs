@@ -158,6 +158,44 @@ pub fn judge_heartbeat(last: Option<i64>, most: Duration, now: i64) -> Check {
     }
 }
 
+/// Checks how far a connector is behind the server's binary log: its committed position in Connect's `offsets` topic, and the server's now.
+///
+/// A quiet database's committed position stays behind by what isn't captured; heartbeats move it.
+pub async fn check_lag(
+    database: &Database,
+    kafka: &kafka::Kafka,
+    offsets: &str,
+    connector: &str,
+    reach: &Reach,
+) -> Result<Lag, Check> {
+    let broker = kafka.connect(reach).await?;
+    let unread = |e: kafka::KafkaError| {
+        Check::fail("committed position", "C-KAFKA-UNREACHED", e.to_string(), &[])
+    };
+    let committed = broker.committed(offsets, connector).await.map_err(unread)?;
+    let mut session = mysql::connect(database, reach).await?;
+    let server = mysql::position(&mut session).await;
+    // The answer is there; how the session ends changes nothing.
+    _ = session.disconnect().await;
+    Ok(Lag { server, committed })
+}
+
+/// Where the server's binary log ends and what a connector has committed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Lag {
+    /// The server's end; `None` without binary log, or without the right to ask.
+    pub server: Option<mysql::BinlogPosition>,
+    /// The connector's; `None` if it has committed nothing.
+    pub committed: Option<mysql::BinlogPosition>,
+}
+
+impl Lag {
+    /// The distance in bytes, where both are in one file.
+    pub fn bytes(&self) -> Option<u64> {
+        behind(self.server.as_ref()?, self.committed.as_ref()?)
+    }
+}
+
 /// How far a connector is behind the server in its binary log, where that can be told in bytes: within one file.
 ///
 /// `None` if the committed position is in an older file; then the number of files between is what can be told.

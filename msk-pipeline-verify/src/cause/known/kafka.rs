@@ -283,7 +283,7 @@ pub(super) const KNOWN: &[Known] = &[
         layer: Layer::KafkaTopics,
         signs: &[
             sign("Topic {topic} not present in metadata after"),
-            warning("{topic}=UNKNOWN_TOPIC_OR_PARTITION}"),
+            warning("{topic}=UNKNOWN_TOPIC_OR_PARTITION"),
             sign(
                 "UnknownTopicOrPartitionException: This server does not host this topic-partition",
             ),
