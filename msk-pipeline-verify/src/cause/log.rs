@@ -44,7 +44,7 @@ pub(super) enum Part<'a> {
     /// An exception's own text, or a line of it: the outermost, or one behind `Caused by:`.
     Exception { text: &'a str, caused: bool },
     /// A frame of a stack trace, `... n more`, an exception that was suppressed, or nothing.
-    Frame,
+    Frame(&'a str),
 }
 
 /// The worker that wrote a line (empty if it doesn't say), and the rest.
@@ -64,7 +64,7 @@ pub(super) fn part(line: &str) -> Part<'_> {
     }
     let text = line.trim();
     if text.is_empty() || is_frame(text) {
-        return Part::Frame;
+        return Part::Frame(text);
     }
     match text.strip_prefix("Caused by: ") {
         Some(text) => Part::Exception { text, caused: true },
@@ -184,7 +184,7 @@ mod tests {
             "\tSuppressed: x.Y: z",
             "\tat java.base/a.B.c(Native Method)",
         ] {
-            assert_eq!(part(frame), Part::Frame, "{frame}");
+            assert_eq!(part(frame), Part::Frame(frame.trim()), "{frame}");
         }
     }
 

@@ -261,6 +261,14 @@ fn verdict(
     }
 }
 
+/// What to change where a cause is known by its code: the table's text with values in its gaps. Empty if there is no such code.
+pub fn fix(code: &str, values: &[(&str, &str)]) -> Vec<String> {
+    let values =
+        values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let known = known::all().find(|known| known.code == code);
+    known.map(|known| known.fix.iter().map(|fix| fill(fix, &values)).collect()).unwrap_or_default()
+}
+
 /// Keys of the connector's configuration that may stand in a fix. None of them is a secret.
 const TOLD_KEYS: &[&str] = &[
     "database.dbname",

@@ -165,7 +165,12 @@ impl Reader {
                     self.head(entry, time, level, context, message);
                 }
             }
-            Part::Frame => entry.in_frames = true,
+            Part::Frame(text) => {
+                entry.in_frames = true;
+                if entry.number > 0 && entry.level == Some(Level::Error) {
+                    self.look(entry, Level::Error, text);
+                }
+            }
             Part::Exception { text, caused } => self.exception(entry, text, caused),
         }
     }
@@ -222,6 +227,10 @@ impl Reader {
         if level > Level::Info && entry.texts.len() < TEXTS {
             entry.texts.push(clip(text, TEXT).to_owned());
         }
+        self.look(entry, level, text);
+    }
+
+    fn look(&mut self, entry: &Entry, level: Level, text: &str) {
         let table = &*TABLE;
         for found in table.search.find_overlapping_iter(text) {
             match table.anchors[found.pattern().as_usize()] {

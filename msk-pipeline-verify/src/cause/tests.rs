@@ -15,6 +15,8 @@ struct Recording {
     /// Codes that may stand beside it.
     also: BTreeSet<String>,
     evidence: Evidence,
+    /// Whether running programs wrote it.
+    recorded: bool,
 }
 
 impl Recording {
@@ -26,6 +28,7 @@ impl Recording {
             expect: String::new(),
             also: BTreeSet::new(),
             evidence: Evidence::default(),
+            recorded: false,
         };
         for line in text.lines() {
             match line.strip_prefix("# ").and_then(|line| line.split_once(": ")) {
@@ -58,7 +61,8 @@ impl Recording {
                 let id = u32::try_from(tasks.len()).unwrap();
                 tasks.push(Task { id, state: value.into(), trace: None });
             }
-            "recorded" | "source" => {}
+            "recorded" => self.recorded = true,
+            "source" => {}
             other => panic!("{}: unknown key {other}", self.name),
         }
     }
@@ -182,6 +186,33 @@ fn every_gap_in_a_fix_can_be_filled() {
                     from_signs.contains(name) || TOLD_KEYS.contains(&name) || FACTS.contains(&name);
                 assert!(known_name, "{}: {{{name}}}", known.code);
             }
+        }
+    }
+}
+
+/// A sign, its gaps filled, shows its own entry: none is written in a way that can't match, or is another's.
+#[test]
+fn every_sign_shows_its_own_entry() {
+    for known in all().filter(|known| known.given.is_none()) {
+        for sign in known.signs {
+            let mut text = String::new();
+            for (n, piece) in sign.text.split(['{', '}']).enumerate() {
+                text += if n % 2 == 0 { piece } else { "gap" };
+            }
+            let mut lines: Vec<_> =
+                sign.after.into_iter().map(|mark| info("09:59:59", mark)).collect();
+            lines.push(error("10:00:00", sign.within.first().unwrap_or(&"x")));
+            lines.push(trace(&format!("Caused by: {text} z")));
+            let shown = if sign.level == super::log::Level::Info {
+                info("10:00:01", &text)
+            } else {
+                error("10:00:01", "y")
+            };
+            lines.push(shown);
+            let diagnosis = diagnose(&orders(lines));
+            let codes: Vec<_> =
+                diagnosis.verdict.iter().chain(&diagnosis.also).map(|v| v.code.as_str()).collect();
+            assert!(codes.contains(&known.code), "{}: \"{text}\" shows {codes:?}", known.code);
         }
     }
 }
@@ -477,4 +508,53 @@ fn the_time_is_linear_and_short() {
     // Optimised it takes a few milliseconds; tests aren't.
     assert!(small < Duration::from_secs(1), "10,000 lines took {small:?}");
     assert!(large < small * 30, "10,000 lines took {small:?}, 100,000 {large:?}");
+}
+
+/// `docs/causes.md` is this table; with `MSKP_WRITE_DOCS=1` it is written.
+#[test]
+fn the_documentation_lists_every_cause() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/causes.md");
+    let wanted = documentation();
+    if std::env::var("MSKP_WRITE_DOCS").as_deref() == Ok("1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "run MSKP_WRITE_DOCS=1 cargo test -p msk-pipeline-verify documentation"
+    );
+}
+
+fn documentation() -> String {
+    let recordings = recordings();
+    let mut text = String::from(
+        "# Known causes\n\nWhy a connector fails, as `explain` tells it: each cause has a code that stays. *Shown by* names the recordings in \
+         `msk-pipeline-verify/recordings/` that the tests hold against the whole table: **bold** ones were recorded from running programs \
+         (`record.py`), the others are texts with their source in the head; *facts* are states, configurations and times that no log has.\n\n\
+         | code | what is wrong | what to do | shown by |\n| --- | --- | --- | --- |\n",
+    );
+    let cell = |text: &str| {
+        text.replace('|', "\\|")
+            .replace('{', "‹")
+            .replace('}', "›")
+            .replace('<', "‹")
+            .replace('>', "›")
+    };
+    for known in all() {
+        let of = recordings.iter().filter(|recording| recording.expect == known.code);
+        let mut shown: Vec<_> = of
+            .map(|r| if r.recorded { format!("**{}**", r.name) } else { r.name.clone() })
+            .collect();
+        shown.extend(known.fact.map(|_| "facts".to_owned()));
+        let fix: Vec<_> = known.fix.iter().map(|fix| cell(fix)).collect();
+        text += &format!(
+            "| `{}` | {} | {} | {} |\n",
+            known.code,
+            cell(known.title),
+            fix.join("<br>"),
+            shown.join(", ")
+        );
+    }
+    text
 }

@@ -29,6 +29,7 @@ pub(super) const KNOWN: &[Known] = &[
             "Compare the secret with the database: `mysql -h {database.hostname} -P {database.port} -u {user} -p` (psql for PostgreSQL) with the password in the secret.",
             "MySQL: ALTER USER '{user}'@'%' IDENTIFIED BY '<password in the secret>'; PostgreSQL: ALTER ROLE {user} PASSWORD '<password in the secret>';",
             "If the secret was rotated after the connector started, restart the connector: it reads the secret only then.",
+            "MariaDB says the same of a connection without TLS while `require_secure_transport` is ON.",
         ],
         source: "MySQL ER_ACCESS_DENIED_ERROR (1045); PostgreSQL auth.c auth_failed; recorded",
         ..super::KNOWN

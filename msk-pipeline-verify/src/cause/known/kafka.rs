@@ -160,6 +160,22 @@ pub(super) const KNOWN: &[Known] = &[
         ..super::KNOWN
     },
     Known {
+        code: "C-KAFKA-PLAIN-TO-TLS",
+        title: "a client without TLS speaks to a port with TLS",
+        layer: Layer::KafkaLogin,
+        signs: &[within(
+            "org.apache.kafka.common.network.NetworkReceive.readFrom",
+            &["java.lang.OutOfMemoryError"],
+        )],
+        explains: &["C-WORKER-MEMORY"],
+        meaning: "It says out of memory, and is none: the client takes the first bytes of the broker's TLS answer for the length of a message, and asks for hundreds of megabytes.",
+        fix: &[
+            "Set `security.protocol` to `SSL` or `SASL_SSL` for this client (`schema.history.internal.producer.` and `.consumer.` alike), or use the plain port 9092.",
+        ],
+        source: "NetworkReceive.readFrom, which allocates what the first four bytes say; recorded",
+        ..super::KNOWN
+    },
+    Known {
         code: "C-KAFKA-TRUST",
         title: "the broker's certificate is not trusted",
         layer: Layer::KafkaLogin,
@@ -248,12 +264,26 @@ pub(super) const KNOWN: &[Known] = &[
         ..super::KNOWN
     },
     Known {
+        code: "C-KAFKA-NOT-CREATED",
+        title: "the worker could not create its topics",
+        layer: Layer::KafkaTopics,
+        signs: &[sign("Timeout expired while trying to create topic(s)")],
+        rank: Rank::Symptom,
+        meaning: "Creating a topic was tried again until the time was over. The log doesn't say why (only at DEBUG): nearly always a replication factor larger than the number of brokers.",
+        fix: &[
+            "Set `config.storage.replication.factor`, `offset.storage.replication.factor` and `status.storage.replication.factor` to the number of brokers or less, or to -1.",
+            "Otherwise create the topics by hand: the answer then says what is wrong.",
+        ],
+        source: "org.apache.kafka.connect.util.TopicAdmin.createOrFindTopics, createTopicsWithRetry; recorded",
+        ..super::KNOWN
+    },
+    Known {
         code: "C-KAFKA-NO-TOPIC",
         title: "topic {topic} does not exist, and nothing creates it",
         layer: Layer::KafkaTopics,
         signs: &[
             sign("Topic {topic} not present in metadata after"),
-            warning("{topic}=UNKNOWN_TOPIC_OR_PARTITION}"),
+            warning("{topic}=UNKNOWN_TOPIC_OR_PARTITION"),
             sign(
                 "UnknownTopicOrPartitionException: This server does not host this topic-partition",
             ),

@@ -84,7 +84,8 @@ pub(super) const KNOWN: &[Known] = &[
         title: "user {user} may not read {table}",
         layer: Layer::DatabaseRights,
         signs: &[
-            sign("SELECT command denied to user '{user}'@'{from}' for table {table}"),
+            sign("SELECT command denied to user '{user}'@'{from}' for table `{table}`.`{}`"),
+            sign("SELECT command denied to user '{user}'@'{from}' for table '{table}'"),
             without(
                 "Access denied for user '{user}'@'{from}' to database '{table}'",
                 &["LOCK TABLES"],
@@ -92,7 +93,7 @@ pub(super) const KNOWN: &[Known] = &[
         ],
         meaning: "Login worked, and the user has no SELECT where the connector reads.",
         fix: &[
-            "GRANT SELECT ON {table}.* TO '{user}'@'%'; (or on *.*), for every captured schema and the one of the signal table",
+            "GRANT SELECT ON *.* TO '{user}'@'%'; or on each captured schema and that of the signal table (here {table}).",
         ],
         source: "MySQL ER_TABLEACCESS_DENIED_ERROR (1142), ER_DBACCESS_DENIED_ERROR (1044)",
         ..super::KNOWN

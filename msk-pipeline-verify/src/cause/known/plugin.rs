@@ -1,6 +1,9 @@
 //! Classes that aren't there, or aren't for this Java.
 
-use super::{Known, Layer, Rank, sign};
+use super::{Known, Layer, Rank, sign, without};
+
+/// What a worker writes at its start of each optional class that it can't load, in healthy workers too.
+const DISCOVERY: &[&str] = &["Failed to discover"];
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -23,8 +26,8 @@ pub(super) const KNOWN: &[Known] = &[
         title: "class {class} is missing",
         layer: Layer::Plugin,
         signs: &[
-            sign("java.lang.NoClassDefFoundError: {class}"),
-            sign("java.lang.ClassNotFoundException: {class}"),
+            without("java.lang.NoClassDefFoundError: {class}", DISCOVERY),
+            without("java.lang.ClassNotFoundException: {class}", DISCOVERY),
             sign("Class {class} could not be found"),
             sign("Invalid value {class} for configuration config.providers"),
         ],
