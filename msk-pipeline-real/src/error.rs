@@ -69,6 +69,14 @@ pub enum Error {
         /// Connect's own words.
         message: String,
     },
+    /// A broker refused something about a topic.
+    #[error("Kafka refused the topic `{topic}` with error code {code}")]
+    Topic {
+        /// Which one.
+        topic: String,
+        /// The code of Kafka's protocol guide; -1 for an answer that can't be read.
+        code: i16,
+    },
     /// Certificates could not be made.
     #[error("the local certificate authority failed: {0}")]
     Certificates(String),

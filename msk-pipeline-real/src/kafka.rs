@@ -27,9 +27,10 @@ const START: Duration = Duration::from_mins(5);
 /// Between a public port and the broker's own behind a proxy.
 const BEHIND: u16 = 10_000;
 const CONTROLLER: u16 = 19_093;
-const REPLICATION: u16 = 19_091;
-/// How many of the first brokers also vote on metadata.
-const VOTERS: usize = 3;
+/// Where brokers speak to each other, and the plane to them.
+pub(crate) const REPLICATION: u16 = 19_091;
+/// How many of a new cluster's brokers vote on metadata, at most.
+pub const VOTERS: usize = 3;
 
 /// A listener of MSK, with its port (handbook msk.md §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,8 +77,10 @@ pub struct Spec {
     pub name: String,
     /// Its ARN; the id of the Kafka cluster follows from it.
     pub arn: String,
-    /// Its brokers, with how often each was rebooted.
+    /// Its brokers.
     pub brokers: BTreeMap<u32, Broker>,
+    /// Those that also vote on metadata; they stay the same for as long as the cluster exists.
+    pub voters: BTreeSet<u32>,
     /// What clients may use.
     pub listeners: BTreeSet<Listener>,
     /// MSK's defaults with the properties of the configuration revision over them.
@@ -91,8 +94,6 @@ pub struct Broker {
     pub host: String,
     /// Its address here.
     pub address: Ipv4Addr,
-    /// Differs after each reboot.
-    pub boot: u64,
 }
 
 /// What every broker of every cluster is started with.
@@ -256,8 +257,8 @@ fn meta(arn: &str, id: u32) -> Properties {
 
 /// The configuration of one broker. What the plane needs wins over what the revision says.
 fn server(spec: &Spec, id: u32, data: &Path) -> Properties {
-    let voters: Vec<(&u32, &Broker)> = spec.brokers.iter().take(VOTERS).collect();
-    let votes = voters.iter().any(|(voter, _)| **voter == id);
+    let voters: Vec<_> = spec.brokers.iter().filter(|(id, _)| spec.voters.contains(id)).collect();
+    let votes = spec.voters.contains(&id);
     let broker = &spec.brokers[&id];
     let (address, host) = (broker.address, &broker.host);
     let mut listeners = vec![format!("REPLICATION://{address}:{REPLICATION}")];
@@ -339,12 +340,13 @@ mod tests {
         let broker = |id| {
             let host = format!("b-{id}.demo.kafka");
             let address = Ipv4Addr::new(127, 70, 1, u8::try_from(id).expect("few"));
-            (id, Broker { host, address, boot: 0 })
+            (id, Broker { host, address })
         };
         Spec {
             name: "demo".into(),
             arn: "arn:aws:kafka:us-east-1:1:cluster/demo/x".into(),
             brokers: (1..=count).map(broker).collect(),
+            voters: (1..=count.min(3)).collect(),
             listeners: [Listener::Plaintext, Listener::Tls, Listener::Iam].into(),
             properties: Properties::from([
                 ("min.insync.replicas".into(), "2".into()),
@@ -370,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_three_brokers_vote_and_later_ones_only_serve() {
+    fn voters_vote_and_later_brokers_only_serve() {
         let spec = spec(6);
         let (third, fourth) =
             (server(&spec, 3, Path::new("/d")), server(&spec, 4, Path::new("/d")));

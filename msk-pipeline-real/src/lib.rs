@@ -12,8 +12,9 @@
 //!
 //! # The rooms, bottom up
 //! [`toolbox`] finds the programs; [`process`] starts them and never loses one; [`mariadb`], [`kafka`] and [`connect`] know one
-//! program each.
+//! program each. [`RealPlane`] puts them together: it follows a world, with [`wanted`] as the pure function in its middle.
 
+mod admin;
 mod authority;
 pub mod connect;
 mod error;
@@ -21,6 +22,7 @@ mod files;
 mod hosts;
 pub mod kafka;
 pub mod mariadb;
+mod plane;
 pub mod process;
 pub mod properties;
 pub mod proxy;
@@ -28,10 +30,12 @@ pub mod rest;
 pub mod sasl;
 pub mod sigv4;
 pub mod toolbox;
+mod worker_log;
 
 pub use authority::{Authority, TRUST_PASSWORD};
 pub use error::{Error, Result};
 pub use hosts::Hosts;
+pub use plane::{Event, Key, Options, RealPlane, Spec, wanted};
 pub use toolbox::Toolbox;
 
 /// Twelve hexadecimal digits that stand for a path.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what was left out, and what was measured, is said")]
 
+#[expect(dead_code, reason = "the driver's test uses the rest")]
 mod common;
 
 use common::Bench;

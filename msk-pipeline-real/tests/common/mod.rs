@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use msk_pipeline_plugin::{Options, Sources, Store};
 use msk_pipeline_real::connect::{self, Credentials, Worker};
 use msk_pipeline_real::kafka::{self, Listener, Running};
-use msk_pipeline_real::mariadb::{self, Server};
+use msk_pipeline_real::mariadb::{Server, Spec as DatabaseSpec};
 use msk_pipeline_real::process::Ledger;
 use msk_pipeline_real::properties::Properties;
 use msk_pipeline_real::proxy::Gate;
 use msk_pipeline_real::sigv4::{Presigned, Refusal};
 use msk_pipeline_real::toolbox::Jars;
-use msk_pipeline_real::{Authority, Error, Hosts, Toolbox};
+use msk_pipeline_real::{Authority, Error, Hosts, RealPlane, Toolbox};
 
 const REGION: &str = "us-east-1";
 const DOMAIN: &str = "demo.abc123.c2.kafka.us-east-1.amazonaws.com";
@@ -91,6 +91,49 @@ pub(crate) fn plugin() -> PathBuf {
     msk_pipeline_plugin::pack(&[part], &options).expect("packed").path
 }
 
+/// What a client hears over TCP.
+pub(crate) fn mariadb(
+    address: std::net::Ipv4Addr,
+    user: &str,
+    password: &str,
+    statements: &str,
+) -> Result<String, String> {
+    let toolbox = toolbox();
+    let output = Command::new(&toolbox.mariadb.as_ref().expect("mariadb-server").client)
+        .args(["--no-defaults", "--batch", "--protocol=tcp", "--port=3306"])
+        .arg(format!("--host={address}"))
+        .arg(format!("--user={user}"))
+        .arg(format!("--execute={statements}"))
+        .env("MYSQL_PWD", password)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Waits until partition 0 of a topic holds a text, read through the IAM listener with the operator's credentials.
+pub(crate) async fn until_read(plane: &RealPlane, bootstrap: &str, topic: &str, needle: &str) {
+    let deadline = Instant::now() + Duration::from_mins(5);
+    loop {
+        for host in bootstrap.split(',') {
+            let (host, port) = host.split_once(':').expect("host and port");
+            let address = (plane.hosts()[host], port.parse().expect("a port")).into();
+            let credentials = plane.credentials();
+            let seen = client::fetch(address, host, plane.ca_pem(), &credentials, REGION, topic);
+            if seen.await.contains(needle) {
+                println!("{needle:?} arrived");
+                return;
+            }
+        }
+        assert!(Instant::now() < deadline, "{needle:?} did not arrive");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
 impl Bench {
     pub(crate) fn new(count: u32) -> Option<Self> {
         if !wanted() {
@@ -123,7 +166,7 @@ impl Bench {
 
     pub(crate) async fn database(&mut self) {
         let pairs = [("binlog_format", "ROW"), ("binlog_row_image", "FULL")];
-        let spec = mariadb::Spec {
+        let spec = DatabaseSpec {
             name: "orders".into(),
             address: self.hosts.address(ENDPOINT).expect("an address"),
             port: 3306,
@@ -163,21 +206,7 @@ impl Bench {
         password: &str,
         statements: &str,
     ) -> Result<String, String> {
-        let client = &self.toolbox.mariadb.as_ref().expect("mariadb-server").client;
-        let output = Command::new(client)
-            .args(["--no-defaults", "--batch", "--protocol=tcp", "--port=3306"])
-            .arg(format!("--host={}", self.hosts.table()[ENDPOINT]))
-            .arg(format!("--user={user}"))
-            .arg(format!("--execute={statements}"))
-            .env("MYSQL_PWD", password)
-            .stdin(Stdio::null())
-            .output()
-            .expect("it runs");
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(String::from_utf8_lossy(&output.stderr).into_owned())
-        }
+        mariadb(self.hosts.table()[ENDPOINT], user, password, statements)
     }
 
     pub(crate) async fn brokers(&mut self) {
@@ -185,7 +214,7 @@ impl Bench {
         for id in 1..=self.count {
             let host = format!("b-{id}.{DOMAIN}");
             let address = self.hosts.address(&host).expect("an address");
-            brokers.insert(id, kafka::Broker { host, address, boot: 0 });
+            brokers.insert(id, kafka::Broker { host, address });
         }
         let names: BTreeSet<String> = brokers.values().map(|b| b.host.clone()).collect();
         let spec = kafka::Spec {
@@ -196,6 +225,7 @@ impl Bench {
                 "default.replication.factor".into(),
                 self.count.to_string(),
             )]),
+            voters: brokers.keys().copied().collect(),
             brokers,
         };
         let runtime = kafka::Runtime {
@@ -234,7 +264,7 @@ impl Bench {
         let spec = connect::Spec {
             name: "mysql".into(),
             id: "0000-2".into(),
-            address: self.hosts.address("worker of mysql").expect("an address"),
+            address: self.hosts.address("worker.mysql").expect("an address"),
             bootstrap: self.bootstrap(),
             iam: true,
             tls: true,
