@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 const UNKNOWN_TOPIC: i16 = 3;
 const INVALID_PARTITIONS: i16 = 37;

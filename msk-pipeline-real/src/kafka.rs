@@ -135,7 +135,7 @@ pub fn defaults(zones: usize) -> Properties {
 #[derive(Debug)]
 pub struct Running {
     program: Program,
-    _proxies: Vec<Proxy>,
+    proxies: Vec<Proxy>,
 }
 
 /// Where a cluster keeps what it has, below the plane's folder.
@@ -177,7 +177,7 @@ impl Running {
         let name = format!("broker {id} of {}", spec.name);
         let log = home.join("server.log");
         let program = Program::start(&name, command, &log, runtime.ledger)?;
-        Ok(Self { program, _proxies: proxies })
+        Ok(Self { program, proxies })
     }
 
     /// Waits until it serves clients: a broker opens its listeners when it has caught up with the metadata.
@@ -201,14 +201,22 @@ impl Running {
         &self.program
     }
 
-    /// Ends it in order.
+    /// Ends it in order. Its ports are free when this returns.
     pub async fn stop(self) {
+        close(self.proxies).await;
         self.program.stop().await;
     }
 
     /// Ends it at once.
     pub async fn kill(self) {
+        close(self.proxies).await;
         self.program.kill().await;
+    }
+}
+
+async fn close(proxies: Vec<Proxy>) {
+    for proxy in proxies {
+        proxy.close().await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub enum Mode {
 /// A listening proxy; dropping it closes it and every connection through it.
 #[derive(Debug)]
 pub struct Proxy {
-    task: AbortHandle,
+    task: JoinHandle<()>,
     address: SocketAddr,
 }
 
@@ -79,7 +79,13 @@ impl Proxy {
                 }
             }
         });
-        Ok(Self { task: task.abort_handle(), address })
+        Ok(Self { task, address })
+    }
+
+    /// Closes it; its port is free when this returns.
+    pub async fn close(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     /// Where it listens.
@@ -244,6 +250,27 @@ mod tests {
         };
         let (outcome, (), answers) = tokio::join!(server, broker, client);
         (answers, outcome, gate.0.into_inner().expect("whole"))
+    }
+
+    #[tokio::test]
+    async fn the_port_of_a_closed_proxy_is_free() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keytool = folder.path().join("no-keytool");
+        std::fs::write(&keytool, "#!/bin/sh\n").expect("written");
+        std::fs::set_permissions(&keytool, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .expect("set");
+        let authority = crate::Authority::create(folder.path(), &keytool).expect("a CA");
+        let tls = authority.server(&["b-1.example".to_owned()].into()).expect("a certificate");
+        let address = Ipv4Addr::new(127, 99, 98, 97);
+        let first = Proxy::start(address, 0, 1, tls.clone(), Mode::Tls).await.expect("listens");
+        let port = first.address().port();
+        tokio::task::yield_now().await;
+        assert!(
+            Proxy::start(address, port, 1, tls.clone(), Mode::Tls).await.is_err(),
+            "it is taken"
+        );
+        first.close().await;
+        Proxy::start(address, port, 1, tls, Mode::Tls).await.expect("free again");
     }
 
     #[tokio::test]

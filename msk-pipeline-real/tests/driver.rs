@@ -153,13 +153,20 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
     until("the update", "ROLLBACK_COMPLETE", || account.operation_state(&operation)).await;
     assert_eq!(account.describe_connector(&connector)["connectorConfiguration"], good);
     let causes = account.log_lines("/connect", "Access denied for user 'nobody'");
-    assert!(!causes.is_empty(), "the cause is in the worker's log");
+    assert!(
+        !causes.is_empty(),
+        "the cause is in the worker's log: {:?}",
+        account.log_lines("/connect", "nobody")
+    );
     sql("admin", &master, "INSERT INTO shop.orders VALUES (42, 'after the rollback')")
         .expect("accepted");
     common::until_read(&plane, &bootstrap, "cdc.shop.orders", "after the rollback").await;
 
-    account.reboot_broker(&cluster, 2);
-    until("the cluster", "ACTIVE", || account.cluster_state(&cluster)).await;
+    let reboot = account.reboot_broker(&cluster, 2);
+    until("the reboot", "REBOOT_COMPLETE", || account.cluster_operation_state(&reboot)).await;
+    sql("admin", &master, "INSERT INTO shop.orders VALUES (43, 'after the reboot')")
+        .expect("accepted");
+    common::until_read(&plane, &bootstrap, "cdc.shop.orders", "after the reboot").await;
 
     account.delete_connector(&connector);
     account.delete_instance("orders-1");
@@ -167,6 +174,6 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
     let programs = folder.path().join("real/programs.json");
     until("the list of programs", "{}", || std::fs::read_to_string(&programs).expect("there"))
         .await;
-    plane.stop().await;
+    plane.stop();
     tell.await.expect("told");
 }

@@ -111,9 +111,6 @@ impl Unit {
             return Ok(());
         };
         if let Some(before) = &wanted.before {
-            let object = format!("connector {}", wanted.name);
-            let why = failure.whole();
-            self.context.tell(Event::Failed { object, message: format!("goes back: {why}") });
             self.become_running(wanted, before).await?;
         }
         Err(failure)

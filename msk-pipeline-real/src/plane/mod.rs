@@ -59,17 +59,39 @@ impl Options {
 }
 
 /// The programs of one world. [`RealPlane::stop`] ends them in order; dropping it ends them at once.
+///
+/// It has a thread and a runtime of its own: every byte between brokers and clients goes through its proxies, and whoever runs it may
+/// be busy.
 pub struct RealPlane {
     context: Arc<Context>,
-    stop: watch::Sender<bool>,
-    driver: Option<JoinHandle<()>>,
+    course: watch::Sender<Course>,
+    driver: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// Follow the world.
+    Follow,
+    /// End all programs in order, then itself.
+    Stop,
+    /// End at once, and with it all programs.
+    Abandon,
+}
+
+impl RealPlane {
+    fn end(&mut self, course: Course) {
+        let _ = self.course.send(course);
+        if let Some(driver) = self.driver.take() {
+            // It panicked, if at all, after its own report; its programs ended with it.
+            let _ = driver.join();
+        }
+    }
 }
 
 impl Drop for RealPlane {
     fn drop(&mut self) {
-        if let Some(driver) = &self.driver {
-            driver.abort();
-        }
+        self.end(Course::Abandon);
     }
 }
 
@@ -100,7 +122,7 @@ enum Principal {
 
 impl RealPlane {
     /// Ends what an earlier plane of this folder left, and begins to run what the world says. Fetches what is missing first, which
-    /// takes a while the first time. Must be called within a tokio runtime.
+    /// takes a while the first time; blocks meanwhile.
     ///
     /// # Errors
     /// If programs are missing, jars can't be had, or another process runs this world's programs. That one object's programs don't
@@ -114,7 +136,9 @@ impl RealPlane {
         let Options { folder, toolbox, brokers, heap } = options;
         crate::files::folder(&folder)?;
         let (ledger, left) = Ledger::open(&folder)?;
-        left.into_iter().for_each(|program| tell(Event::Leftover { program }));
+        for program in left {
+            tell(Event::Leftover { program });
+        }
         let jars = toolbox.jars(&folder.join("lib"), |coordinate| {
             tell(Event::Fetching { artefact: coordinate.to_string() });
         })?;
@@ -136,9 +160,17 @@ impl RealPlane {
             keys: Mutex::default(),
             events,
         });
-        let (stop, stopped) = watch::channel(false);
-        let driver = Some(tokio::spawn(drive(context.clone(), stopped)));
-        Ok((Self { context, stop, driver }, receiver))
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::io("start", "a runtime"))?;
+        let (course, orders) = watch::channel(Course::Follow);
+        let driven = context.clone();
+        let driver = std::thread::Builder::new()
+            .name("real-plane".into())
+            .spawn(move || runtime.block_on(drive(driven, orders)))
+            .map_err(Error::io("start", "a thread"))?;
+        Ok((Self { context, course, driver: Some(driver) }, receiver))
     }
 
     /// Names of the embedded AWS with their addresses on this machine, for clients outside a JVM.
@@ -161,12 +193,10 @@ impl RealPlane {
         self.context.credentials(Principal::Operator)
     }
 
-    /// Ends every program in order. Data stay: the next plane of this folder goes on with them.
-    pub async fn stop(mut self) {
-        let _ = self.stop.send(true);
-        if let Some(driver) = self.driver.take() {
-            let _ = driver.await;
-        }
+    /// Ends every program in order, which takes some seconds; blocks meanwhile. Data stay: the next plane of this folder goes on with
+    /// them.
+    pub fn stop(mut self) {
+        self.end(Course::Stop);
     }
 }
 
@@ -375,10 +405,10 @@ impl Drop for Units {
     }
 }
 
-async fn drive(context: Arc<Context>, mut stopped: watch::Receiver<bool>) {
+async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
     let mut units = Units::default();
     let mut ending: BTreeMap<Key, JoinHandle<()>> = BTreeMap::new();
-    while !*stopped.borrow() {
+    while *course.borrow() == Course::Follow {
         let mut now_wanted = look(&context).await;
         ending.retain(|_, task| !task.is_finished());
         // A name can come again while its last bearer is on its way out.
@@ -396,7 +426,10 @@ async fn drive(context: Arc<Context>, mut stopped: watch::Receiver<bool>) {
                 None => drop(units.0.insert(key, Unit::begin(&context, spec))),
             }
         }
-        let _ = tokio::time::timeout(LOOK, stopped.changed()).await;
+        let _ = tokio::time::timeout(LOOK, course.changed()).await;
+    }
+    if *course.borrow() == Course::Abandon {
+        return; // the runtime ends with its tasks, and they with their programs
     }
     let left = std::mem::take(&mut units.0).into_values().map(|unit| unit.end(false));
     for task in left.collect::<Vec<_>>().into_iter().chain(ending.into_values()) {

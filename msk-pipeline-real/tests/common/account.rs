@@ -149,14 +149,18 @@ impl Account {
 
     /// Every line of a group that holds `needle`.
     pub(crate) fn log_lines(&self, group: &str, needle: &str) -> Vec<String> {
-        let found = self.target(
-            "logs",
-            "Logs_20140328.FilterLogEvents",
-            &json!({
-            "logGroupName": group, "filterPattern": format!("\"{needle}\"") }),
-        );
-        let events = found["events"].as_array().cloned().unwrap_or_default();
-        events.iter().filter_map(|e| e["message"].as_str()).map(str::to_owned).collect()
+        let mut out = Vec::new();
+        let mut request =
+            json!({ "logGroupName": group, "filterPattern": format!("\"{needle}\"") });
+        loop {
+            let found = self.target("logs", "Logs_20140328.FilterLogEvents", &request);
+            let events = found["events"].as_array().cloned().unwrap_or_default();
+            out.extend(events.iter().filter_map(|e| e["message"].as_str()).map(str::to_owned));
+            if found["nextToken"].is_null() {
+                return out;
+            }
+            request["nextToken"] = found["nextToken"].clone();
+        }
     }
 
     /// A cluster of three brokers with the IAM listener.
@@ -185,9 +189,17 @@ impl Account {
         shown["clusterInfo"]["state"].as_str().unwrap_or_default().to_owned()
     }
 
-    pub(crate) fn reboot_broker(&self, arn: &str, broker: u32) {
+    /// Reboots a broker; the operation's ARN.
+    pub(crate) fn reboot_broker(&self, arn: &str, broker: u32) -> String {
         let uri = format!("/v1/clusters/{}/reboot-broker", encoded(arn));
-        self.rest("kafka", "PUT", &uri, &json!({ "brokerIds": [broker.to_string()] }));
+        let answer = self.rest("kafka", "PUT", &uri, &json!({ "brokerIds": [broker.to_string()] }));
+        answer["clusterOperationArn"].as_str().expect("an ARN").to_owned()
+    }
+
+    pub(crate) fn cluster_operation_state(&self, arn: &str) -> String {
+        let uri = format!("/v1/operations/{}", encoded(arn));
+        let shown = self.rest("kafka", "GET", &uri, &Value::Null);
+        shown["clusterOperationInfo"]["operationState"].as_str().unwrap_or_default().to_owned()
     }
 
     pub(crate) fn bootstrap(&self, arn: &str) -> String {
