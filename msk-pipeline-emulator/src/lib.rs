@@ -8,10 +8,11 @@
 
 pub mod fault;
 pub mod model;
+pub mod plane;
 pub mod protocol;
 pub mod services;
 pub mod shell;
 pub mod world;
 
 pub use fault::Faults;
-pub use world::{Request, Response, Settings, World};
+pub use world::{Plane, Request, Response, Settings, World};

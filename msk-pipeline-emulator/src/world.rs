@@ -12,6 +12,22 @@ use crate::{protocol, services};
 /// World time: milliseconds since the Unix epoch.
 pub type Millis = u64;
 
+/// What stands behind clusters, databases and connectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plane {
+    /// Nothing: readiness follows from usual durations.
+    #[default]
+    Simulated,
+    /// Programs of this machine: readiness is what they report ([`crate::plane`]).
+    Real,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_simulated(plane: &Plane) -> bool {
+    *plane == Plane::Simulated
+}
+
 /// What a world is created with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Settings {
@@ -27,6 +43,9 @@ pub struct Settings {
     pub variance: f64,
     /// When the world began, in world time.
     pub epoch: Millis,
+    /// What stands behind clusters, databases and connectors. Left out of the serialised form where it is simulated.
+    #[serde(default, skip_serializing_if = "is_simulated")]
+    pub plane: Plane,
 }
 
 impl Default for Settings {
@@ -38,6 +57,7 @@ impl Default for Settings {
             seed: 1,
             variance: 0.0,
             epoch: 1_767_225_600_000, // 2026-01-01T00:00:00Z
+            plane: Plane::Simulated,
         }
     }
 }
@@ -404,6 +424,13 @@ impl World {
         }
         let unit = (self.draw(label) >> 11) as f64 / (1u64 << 53) as f64; // [0, 1)
         (usual as f64 * (1.0 + variance * (2.0 * unit - 1.0))) as Millis
+    }
+
+    /// How long something lasts that a program does where the plane is real: there, until it is reported. Draws in either case, so that
+    /// ids are the same.
+    pub(crate) fn lasting(&mut self, label: &str, usual: Millis) -> Millis {
+        let duration = self.duration(label, usual);
+        if self.settings.plane == Plane::Real { crate::plane::UNTIL_REPORTED } else { duration }
     }
 
     /// `arn:PARTITION:SERVICE:REGION:ACCOUNT:REST`.

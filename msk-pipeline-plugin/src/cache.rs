@@ -58,7 +58,7 @@ impl Cache {
     }
 
     /// Where a download is, if it is there.
-    fn blob_path(folder: &Path, sha256: Sha256) -> PathBuf {
+    pub(crate) fn blob_path(folder: &Path, sha256: Sha256) -> PathBuf {
         folder.join("v1").join("blobs").join(sha256.to_string())
     }
 

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod artefacts;
 mod cache;
 mod digest;
 mod error;
@@ -36,6 +37,7 @@ mod unpack;
 #[cfg(test)]
 mod testkit;
 
+pub use artefacts::{Store, unpack};
 pub use digest::{ParseDigestError, Sha256};
 pub use error::{ArchiveProblem, Error, Expectation, Result};
 pub use inspect::{Finding, Inspection, Jar, Provided, Severity, inspect};

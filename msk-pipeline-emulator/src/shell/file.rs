@@ -226,6 +226,37 @@ impl Handle for FileWorld {
     }
 }
 
+impl super::Shared for FileWorld {
+    /// A world that can't be read isn't looked at; the next look tries again.
+    fn look(&self, look: &mut dyn FnMut(&World, Millis)) {
+        let _ = self.locked(|_, inner| {
+            let now = inner.document.time.world(wall_now()).max(inner.document.newest);
+            look(&inner.document.world, now);
+            Ok(())
+        });
+    }
+
+    fn report(&self, report: &crate::plane::Report) -> bool {
+        let recorded = self.locked(|folder, inner| {
+            let now = inner.document.time.world(wall_now()).max(inner.document.newest);
+            let before = inner.document.world.blobs.keys().cloned().collect();
+            let changed = crate::plane::record(&mut inner.document.world, now, report);
+            if changed {
+                inner.document.newest = now;
+                inner.store(folder, &before)?;
+            }
+            Ok(changed)
+        });
+        recorded.unwrap_or(false)
+    }
+
+    fn content(&self, sha256: &str) -> Option<bytes::Bytes> {
+        let name = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        let path = self.folder.join("blobs").join(sha256);
+        name.then(|| fs::read(path).ok()).flatten().map(Into::into)
+    }
+}
+
 impl TimeSource for FileWorld {
     fn now(&self) -> Millis {
         let cached = || self.inner.lock().unwrap_or_else(PoisonError::into_inner).document.time;

@@ -44,6 +44,36 @@ impl InProcess {
     }
 }
 
+/// A world in memory whose time is given by a mapping from the wall clock.
+pub struct Timed {
+    /// The world.
+    pub world: Arc<InProcess>,
+    /// Its time.
+    pub time: super::Mapping,
+}
+
+impl Handle for Timed {
+    fn call(&self, now: Millis, request: &Request) -> Response {
+        self.world.call(now, request)
+    }
+}
+
+impl super::Shared for Timed {
+    fn look(&self, look: &mut dyn FnMut(&World, Millis)) {
+        let now = super::TimeSource::now(&self.time);
+        self.world.with(|world| look(world, now));
+    }
+
+    fn report(&self, report: &crate::plane::Report) -> bool {
+        let now = super::TimeSource::now(&self.time);
+        self.world.with(|world| crate::plane::record(world, now, report))
+    }
+
+    fn content(&self, sha256: &str) -> Option<bytes::Bytes> {
+        self.world.with(|world| world.blobs.get(sha256).cloned())
+    }
+}
+
 impl Handle for InProcess {
     fn call(&self, now: Millis, request: &Request) -> Response {
         InProcess::call(self, now, request)

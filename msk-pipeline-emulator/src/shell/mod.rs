@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::protocol;
-use crate::world::{Delivery, Millis, Request, Response, is_read};
+use crate::world::{Delivery, Millis, Request, Response, World, is_read};
 
 pub mod file;
 pub mod http;
@@ -16,13 +16,25 @@ pub mod in_process;
 pub mod time;
 
 pub use file::FileWorld;
-pub use in_process::InProcess;
+pub use in_process::{InProcess, Timed};
 pub use time::Mapping;
 
 /// A world that can be called.
 pub trait Handle: Send + Sync + 'static {
     /// Answers a request at a moment of world time. What it changed is committed when this returns.
     fn call(&self, now: Millis, request: &Request) -> Response;
+}
+
+/// A world that is looked at and changed beside its calls: what the driver of a real plane needs.
+pub trait Shared: Handle {
+    /// Looks at the world, and when it is there, in world time.
+    fn look(&self, look: &mut dyn FnMut(&World, Millis));
+
+    /// Records a report. What it changed is committed when this returns; answers whether it did.
+    fn report(&self, report: &crate::plane::Report) -> bool;
+
+    /// The content of a stored object by its SHA-256.
+    fn content(&self, sha256: &str) -> Option<bytes::Bytes>;
 }
 
 /// Where a server takes the time from.

@@ -104,7 +104,7 @@ pub(crate) fn create(world: &mut World, cx: &Cx, input: &Value, v2: bool) -> Out
         groups,
         kms_key,
         created_at: now,
-        ready_at: now + world.duration(&label, usual::CREATE),
+        ready_at: now + world.lasting(&label, usual::CREATE),
         create_failure: dial(world, "kafka.create-fails")
             .and_then(|how| create_failure(&how, &name)),
         deleting_since: None,

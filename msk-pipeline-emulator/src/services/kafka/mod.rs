@@ -9,6 +9,7 @@ use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
 mod clusters;
 mod configurations;
+pub(crate) mod plane;
 pub(super) mod rules;
 mod state;
 mod topics;

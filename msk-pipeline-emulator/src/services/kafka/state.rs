@@ -158,6 +158,9 @@ pub(crate) struct Operation {
     pub(crate) version_after: String,
     /// Set when it ends in `UPDATE_FAILED`.
     pub(crate) failure: Option<Failure>,
+    /// The brokers that a reboot restarts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reboots: Vec<u32>,
 }
 
 /// Why something failed, as far as AWS says.

@@ -24,6 +24,8 @@ struct Change {
     target: Value,
     after: Provisioned,
     optimizes: bool,
+    /// The brokers that a reboot restarts.
+    reboots: Vec<u32>,
 }
 
 /// Any `Update…` of a cluster, and `RebootBroker`.
@@ -74,7 +76,11 @@ fn record(world: &mut World, cx: &Cx, arn: &str, change: Change) -> Outcome {
         });
     let uuid = world.uuid(&label);
     let operation_arn = world.arn("kafka", &format!("{place}/{uuid}"));
-    let duration = world.duration(&label, change.usual);
+    let duration = if super::plane::by_programs(change.kind) {
+        world.lasting(&label, change.usual)
+    } else {
+        world.duration(&label, change.usual)
+    };
     let optimizing = change.optimizes.then(|| world.duration(&label, usual::OPTIMIZING));
     // A reboot changes nothing that a version could guard.
     let version_after =
@@ -93,6 +99,7 @@ fn record(world: &mut World, cx: &Cx, arn: &str, change: Change) -> Outcome {
         after: change.after,
         version_after,
         failure,
+        reboots: change.reboots,
     };
     if let Some(cluster) = world.state.kafka.clusters.get_mut(arn) {
         cluster.operations.push(operation);
@@ -152,6 +159,7 @@ fn broker_count(
             }),
             after,
             optimizes: false,
+            reboots: Vec::new(),
         },
     )?;
     let recorded = world.state.kafka.clusters.get(&cluster.arn).and_then(|c| c.operations.last());
@@ -220,6 +228,7 @@ fn broker_type(
         target: json!({ "InstanceType": target }),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -269,6 +278,7 @@ fn storage(
         target: show(&after),
         after,
         optimizes: volumes,
+        reboots: Vec::new(),
     })
 }
 
@@ -297,6 +307,7 @@ fn configuration(
         target: json!({ "ConfigurationInfo": configuration_info(&after) }),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -345,6 +356,7 @@ fn kafka_version(
         target: show(&after),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -380,6 +392,7 @@ fn monitoring(world: &World, mut after: Provisioned, input: &Value) -> Result<Ch
         target: show(&after),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -414,6 +427,7 @@ fn security(mut after: Provisioned, input: &Value) -> Result<Change, AwsError> {
         target: show(&after),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -462,6 +476,7 @@ fn network(
         target: show(&after),
         after,
         optimizes: false,
+        reboots: Vec::new(),
     })
 }
 
@@ -483,5 +498,6 @@ fn reboot(
         target: json!({}),
         after,
         optimizes: false,
+        reboots: ids.iter().filter_map(|id| id.parse().ok()).collect(),
     })
 }

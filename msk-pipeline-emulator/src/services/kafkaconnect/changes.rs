@@ -36,7 +36,12 @@ pub(super) fn update(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
         health::trouble(world, &subject)
     };
     let label = format!("kafkaconnect/connector/{}", connector.name);
-    let worked_until = now + world.duration(&label, CONNECTOR_UPDATE);
+    let worked_until = now
+        + if trouble.is_none() {
+            world.lasting(&label, CONNECTOR_UPDATE)
+        } else {
+            world.duration(&label, CONNECTOR_UPDATE)
+        };
     let rolls_back = trouble.is_some() && !skip_health;
     let ends_at = if rolls_back {
         worked_until + world.duration(&label, CONNECTOR_ROLLBACK)
@@ -128,13 +133,13 @@ fn resize(
 pub(super) fn pause(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let connector = rules::connector_exists(world, cx.now, text(input, "connectorArn"))?.clone();
     rules::pausable(connector.state(cx.now))?;
-    switch(world, cx.now, &connector, OperationKind::Pause, CONNECTOR_PAUSE)
+    switch(world, cx.now, &connector, OperationKind::Pause, CONNECTOR_PAUSE, false)
 }
 
 pub(super) fn resume(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let connector = rules::connector_exists(world, cx.now, text(input, "connectorArn"))?.clone();
     rules::resumable(connector.state(cx.now))?;
-    switch(world, cx.now, &connector, OperationKind::Resume, CONNECTOR_RESUME)
+    switch(world, cx.now, &connector, OperationKind::Resume, CONNECTOR_RESUME, false)
 }
 
 pub(super) fn restart(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
@@ -142,7 +147,7 @@ pub(super) fn restart(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     rules::restartable(connector.state(cx.now))?;
     let only_failed = input.get("onlyFailedTasks").and_then(Value::as_bool).unwrap_or(false);
     rules::only_failed_tasks(&connector.fixed.kafka_connect_version, only_failed)?;
-    switch(world, cx.now, &connector, OperationKind::Restart, CONNECTOR_RESTART)
+    switch(world, cx.now, &connector, OperationKind::Restart, CONNECTOR_RESTART, only_failed)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what an operation answers")]
@@ -152,11 +157,12 @@ fn switch(
     connector: &Connector,
     kind: OperationKind,
     usual: Millis,
+    only_failed: bool,
 ) -> Outcome {
     world.state.kafkaconnect.purge(now);
     let label = format!("kafkaconnect/connector/{}", connector.name);
-    let ends_at = now + world.duration(&label, usual);
-    let operation = operation(world, connector, kind, now, ends_at);
+    let ends_at = now + world.lasting(&label, usual);
+    let operation = Operation { only_failed, ..operation(world, connector, kind, now, ends_at) };
     let operation_arn = record(world, &connector.arn, operation);
     Ok(json!({ "connectorArn": connector.arn, "connectorOperationArn": operation_arn }).into())
 }
@@ -181,6 +187,7 @@ fn operation(
         validated: false,
         origin: None,
         target: None,
+        only_failed: false,
         version: super::new_version(world, &label),
     }
 }

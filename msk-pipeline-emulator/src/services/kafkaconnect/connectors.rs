@@ -8,7 +8,7 @@ use super::state::{
 };
 use super::worker_log::{self, Line, Writer};
 use super::{around, page, put_some, rules, text, text_list, text_map};
-use crate::world::{AwsError, Cx, Millis, Outcome, World};
+use crate::world::{AwsError, Cx, Millis, Outcome, Plane, World};
 
 /// CPU use at which autoscaling takes workers away when nothing is said (U).
 const SCALE_IN: u64 = 20;
@@ -58,11 +58,14 @@ pub(super) fn create(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
     } else {
         health::trouble(world, &subject)
     };
-    let usual = match &trouble {
-        Some(Trouble { unreachable: true, .. }) => CONNECTOR_UNREACHABLE,
-        _ => CONNECTOR_CREATE,
-    };
-    let settled_at = now + world.duration(&label, usual);
+    let settled_at = now
+        + match &trouble {
+            Some(Trouble { unreachable: true, .. }) => {
+                world.duration(&label, CONNECTOR_UNREACHABLE)
+            }
+            Some(_) => world.duration(&label, CONNECTOR_CREATE),
+            None => world.lasting(&label, CONNECTOR_CREATE),
+        };
     let version = super::new_version(world, &label);
     let workers = workers(world, &label, &fixed.subnets, settings.workers(), now);
     let connector = Connector {
@@ -79,6 +82,7 @@ pub(super) fn create(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
         version,
         operations: Vec::new(),
         workers,
+        tasks: Vec::new(),
         deleting_since: None,
         gone_at: None,
         tags: text_map(input.get("tags")),
@@ -216,6 +220,9 @@ pub(super) fn log_start(
     (from, until): (Millis, Millis),
     trouble: Option<&Trouble>,
 ) {
+    if world.settings.plane == Plane::Real && trouble.is_none() {
+        return; // its worker writes itself
+    }
     let label = format!("kafkaconnect/connector/{}/worker", connector.name);
     let writer = Writer {
         connector: &connector.name,

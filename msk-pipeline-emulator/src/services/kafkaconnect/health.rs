@@ -11,7 +11,7 @@ mod secrets;
 use super::around;
 use super::state::{Fixed, Settings};
 use super::worker_log::Line;
-use crate::world::{Millis, World};
+use crate::world::{Millis, Plane, World};
 
 /// What is looked at.
 pub(super) struct Subject<'a> {
@@ -60,9 +60,29 @@ const CHECKS: &[Check] = &[
     brokers::role_may_write,
 ];
 
-/// The first thing that keeps the connector from running.
+/// What real programs can't show on one machine: routes, security groups, policies beyond `kafka-cluster:Connect`, and how AWS's own
+/// providers of secrets fail.
+const BEYOND_PROGRAMS: &[Check] = &[
+    brokers::bootstrap_is_known,
+    brokers::cluster_is_active,
+    brokers::brokers_are_open,
+    brokers::role_may_connect,
+    secrets::secrets_are_reachable,
+    secrets::secrets_exist,
+    secrets::secrets_may_be_read,
+    database::database_is_reachable,
+    database::history_topic_can_be,
+    database::history_may_be_used,
+    brokers::role_may_write,
+];
+
+/// The first thing that keeps the connector from running. Where the plane is real, programs find out about the rest.
 pub(super) fn trouble(world: &World, subject: &Subject<'_>) -> Option<Trouble> {
-    CHECKS.iter().find_map(|check| check(world, subject))
+    let checks = match world.settings.plane {
+        Plane::Simulated => CHECKS,
+        Plane::Real => BEYOND_PROGRAMS,
+    };
+    checks.iter().find_map(|check| check(world, subject))
 }
 
 impl Subject<'_> {

@@ -13,6 +13,7 @@ mod around;
 mod changes;
 mod connectors;
 mod health;
+pub(crate) mod plane;
 mod plugins;
 pub(super) mod rules;
 mod state;

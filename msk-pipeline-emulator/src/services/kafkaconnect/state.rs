@@ -229,6 +229,9 @@ pub(super) struct Operation {
     /// The settings before and wanted, for updates.
     pub(super) origin: Option<Settings>,
     pub(super) target: Option<Settings>,
+    /// Whether a restart leaves the tasks alone that run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) only_failed: bool,
     /// The connector's version once it has ended.
     pub(super) version: String,
 }
@@ -352,6 +355,9 @@ pub(super) struct Connector {
     /// Oldest first.
     pub(super) operations: Vec<Operation>,
     pub(super) workers: Vec<Worker>,
+    /// What its tasks were last reported to do, on the real plane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tasks: Vec<crate::plane::Task>,
     pub(super) deleting_since: Option<Millis>,
     pub(super) gone_at: Option<Millis>,
     pub(super) tags: BTreeMap<String, String>,

@@ -13,7 +13,7 @@ use super::support::{
     filters, flag, given, late_failure, name_of, needed, not_implemented, number, page, passes,
     tags, text, without,
 };
-use super::{account, views};
+use super::{account, plane, views};
 use crate::services::ec2;
 use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
@@ -99,7 +99,13 @@ pub(super) fn create(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
 
     w.state.rds.purge(now);
     let label = format!("rds/instance/{id}");
-    let took = w.duration(&label, INSTANCE_CREATE);
+    let has_writer =
+        cluster.writer.as_ref().is_some_and(|writer| w.state.rds.instance(writer, now).is_some());
+    let took = if plane::by_program(&cluster.engine, !has_writer) {
+        w.lasting(&label, INSTANCE_CREATE)
+    } else {
+        w.duration(&label, INSTANCE_CREATE)
+    };
     let ready_at = (now + took).max(cluster.life.ready_at() + INSTANCE_AFTER_CLUSTER);
     let (created, tuned) = (ready_at - took / 3, ready_at - took / 6);
     let middle = if interval > 0 { "configuring-enhanced-monitoring" } else { "backing-up" };
@@ -170,8 +176,6 @@ pub(super) fn create(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let state = &mut w.state.rds;
     state.interfaces.push(interface);
     state.instances.insert(id.clone(), instance);
-    let has_writer =
-        cluster.writer.as_ref().is_some_and(|writer| state.instance(writer, now).is_some());
     if !has_writer && let Some(cluster) = state.clusters.get_mut(&cluster.id) {
         cluster.writer = Some(id.clone());
     }
@@ -329,7 +333,13 @@ pub(super) fn reboot(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
     instance.life.settle(now);
     rules::instance_is_available(&instance.id, instance.life.status(now))?;
     without(input, &["ForceFailover"])?;
-    let took = w.duration(&format!("rds/instance/{}", instance.id), REBOOT);
+    let label = format!("rds/instance/{}", instance.id);
+    let writes = w.state.rds.writer(&instance.cluster, now).is_some_and(|i| i.id == instance.id);
+    let took = if plane::by_program(&instance.engine, writes) {
+        w.lasting(&label, REBOOT)
+    } else {
+        w.duration(&label, REBOOT)
+    };
     instance.life.change(now, When::Now, &[("rebooting", took)], Values::new());
     let id = instance.id.clone();
     w.state.rds.instances.insert(id.clone(), instance);

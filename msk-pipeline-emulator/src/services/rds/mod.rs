@@ -14,6 +14,7 @@ mod clusters;
 mod groups;
 mod instances;
 mod parameters;
+pub(crate) mod plane;
 pub(crate) mod rules;
 mod snapshots;
 mod state;

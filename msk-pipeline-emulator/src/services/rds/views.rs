@@ -133,16 +133,16 @@ pub(super) fn group_ids(values: &Values) -> Vec<String> {
     ids.iter().filter_map(Value::as_str).map(Into::into).collect()
 }
 
-fn port(cluster: &Cluster, values: &Values) -> u16 {
+pub(super) fn port(cluster: &Cluster, values: &Values) -> u16 {
     let port = values.get("Port").and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok());
     port.unwrap_or_else(|| catalog::default_port(&cluster.engine))
 }
 
-fn cluster_endpoint(w: &World, id: &str, kind: &str) -> String {
+pub(super) fn cluster_endpoint(w: &World, id: &str, kind: &str) -> String {
     format!("{id}.{kind}-{}.{}.rds.amazonaws.com", w.state.rds.account_hash, w.settings.region)
 }
 
-fn instance_endpoint(w: &World, id: &str) -> String {
+pub(super) fn instance_endpoint(w: &World, id: &str) -> String {
     format!("{id}.{}.{}.rds.amazonaws.com", w.state.rds.account_hash, w.settings.region)
 }
 

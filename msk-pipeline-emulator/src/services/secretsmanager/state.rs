@@ -270,3 +270,25 @@ pub(crate) fn delete_managed(world: &mut World, now: Millis, arn: &str) {
         state.secrets.remove(arn);
     }
 }
+
+/// Every secret that isn't scheduled for deletion: (name, ARN).
+pub(crate) fn all(world: &World, now: Millis) -> Vec<(String, String)> {
+    let visible = world.state.secretsmanager.visible(now).filter(|s| s.deletion.is_none());
+    visible.map(|s| (s.name.clone(), s.arn.clone())).collect()
+}
+
+/// The text members of a secret's current value, when that is a JSON object. What isn't text has no member: the config providers for
+/// Secrets Manager read texts alone (handbook msk.md §7.2).
+pub(crate) fn members(
+    world: &World,
+    name_or_arn: &str,
+    now: Millis,
+) -> Option<BTreeMap<String, String>> {
+    let state = &world.state.secretsmanager;
+    let secret = state.secrets.get(&state.resolve(now, name_or_arn)?)?.at(now);
+    let (_, version) = secret.staged(CURRENT).filter(|_| secret.deletion.is_none())?;
+    let Payload::Text(text) = &version.payload else { return None };
+    let Ok(Value::Object(members)) = serde_json::from_str::<Value>(text) else { return None };
+    let texts = members.into_iter().filter_map(|(k, v)| Some((k, v.as_str()?.to_owned())));
+    Some(texts.collect())
+}

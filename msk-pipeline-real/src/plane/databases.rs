@@ -1,0 +1,156 @@
+//! One Aurora cluster: a MariaDB.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use msk_pipeline_emulator::plane::{Database, Work};
+use tokio::sync::watch;
+
+use super::{Context, Event, Order, next, random};
+use crate::error::{Error, Result};
+use crate::mariadb::{self, Server};
+
+const CHECK: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(context: Arc<Context>, mut orders: watch::Receiver<Order<Database>>) {
+    let mut unit = Unit { context, running: None, settled: None };
+    loop {
+        let order = orders.borrow_and_update().clone();
+        match order {
+            Order::Be(wanted) => unit.be(&wanted).await,
+            Order::Stop => return unit.stop().await,
+            Order::Remove => return unit.remove().await,
+        }
+        next(&mut orders, CHECK).await;
+    }
+}
+
+struct Running {
+    server: Server,
+    spec: mariadb::Spec,
+}
+
+struct Unit {
+    context: Arc<Context>,
+    running: Option<Running>,
+    /// The last wait that was reported on.
+    settled: Option<String>,
+}
+
+impl Unit {
+    async fn be(&mut self, wanted: &Database) {
+        let open = wanted.awaits.as_ref().filter(|a| self.settled.as_ref() != Some(&a.token));
+        if open.is_some_and(|a| matches!(a.what, Work::Reboot { .. })) {
+            self.stop().await;
+        }
+        let outcome = self.make(wanted).await;
+        let object = format!("database {}", wanted.name);
+        match (open, outcome) {
+            (Some(wait), outcome) => {
+                self.settled = Some(wait.token.clone());
+                self.context.settle(&object, &wait.token, &outcome).await;
+            }
+            (None, Err(e)) => {
+                self.context.tell(Event::Ended { program: object, why: e.whole() });
+                tokio::time::sleep(CHECK).await;
+            }
+            (None, Ok(())) => {}
+        }
+    }
+
+    async fn make(&mut self, wanted: &Database) -> Result<()> {
+        if let Some(running) = &mut self.running {
+            match running.server.check() {
+                Ok(()) => return running.follow(wanted).await,
+                Err(e) => {
+                    self.running = None;
+                    return Err(e);
+                }
+            }
+        }
+        let begun = Instant::now();
+        let context = &self.context;
+        let tools = context.toolbox.mariadb.as_ref().map_err(|absent| Error::from(*absent))?;
+        let spec = self.spec(wanted)?;
+        let server =
+            Server::start(&spec, &context.folder, tools, &context.authority, &context.ledger)
+                .await?;
+        let program = format!("database {}", wanted.name);
+        for parameter in &server.unknown {
+            context.differs(&program, format!("MariaDB does not take the parameter {parameter}"));
+        }
+        if wanted.password.is_none() {
+            context
+                .differs(&program, "the master password that the caller chose is not known here");
+        }
+        self.running = Some(Running { server, spec });
+        let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        context.tell(Event::Ready { program, millis });
+        Ok(())
+    }
+
+    fn spec(&self, wanted: &Database) -> Result<mariadb::Spec> {
+        let first = wanted.endpoints.first().cloned().unwrap_or_default();
+        let address = self.context.hosts(|hosts| {
+            for name in wanted.endpoints.iter().chain(&wanted.readers) {
+                hosts.alias(name, &first)?;
+            }
+            hosts.address(&first)
+        })?;
+        Ok(mariadb::Spec {
+            name: wanted.name.clone(),
+            address,
+            port: wanted.port,
+            endpoints: wanted.endpoints.union(&wanted.readers).cloned().collect(),
+            parameters: plain(&wanted.parameters),
+            master: wanted.master.clone(),
+            password: wanted.password.clone().unwrap_or_else(|| random(16)),
+            database: wanted.database.clone(),
+        })
+    }
+
+    async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let program = format!("database {}", running.spec.name);
+            running.server.stop().await;
+            self.context.tell(Event::Stopped { program });
+        }
+    }
+
+    async fn remove(&mut self) {
+        let name = self.running.as_ref().map(|r| r.spec.name.clone());
+        self.stop().await;
+        if let Some(name) = name {
+            // What stays would only take room; the next cluster of this name must not find it.
+            let _ = crate::files::remove_folder(&mariadb::folder(&self.context.folder, &name));
+        }
+    }
+}
+
+impl Running {
+    /// What changes without a restart: the master's password, and parameters that RDS pushes to a running server.
+    async fn follow(&mut self, wanted: &Database) -> Result<()> {
+        if let Some(password) = wanted.password.as_ref().filter(|p| **p != self.spec.password) {
+            self.server.set_password(&wanted.master, password).await?;
+            self.spec.password.clone_from(password);
+        }
+        let changed: BTreeMap<_, _> = wanted
+            .parameters
+            .iter()
+            .filter(|(name, (value, dynamic))| {
+                *dynamic && self.spec.parameters.get(*name) != Some(value)
+            })
+            .map(|(name, (value, _))| (name.clone(), value.clone()))
+            .collect();
+        if !changed.is_empty() {
+            self.server.set_parameters(&changed).await?;
+            self.spec.parameters.extend(changed);
+        }
+        Ok(())
+    }
+}
+
+fn plain(parameters: &BTreeMap<String, (String, bool)>) -> BTreeMap<String, String> {
+    parameters.iter().map(|(name, (value, _))| (name.clone(), value.clone())).collect()
+}
