@@ -160,6 +160,9 @@ impl Failure {
             LocalError::World(_) => Failure::new(Exit::Failed, message)
                 .help("if it is not worth keeping, remove .msk-pipeline/world"),
             LocalError::Other { .. } => Failure::new(Exit::Invalid, message),
+            LocalError::Simulated { .. } => Failure::new(Exit::Invalid, message).help(
+                "`local reset` forgets it; then `local serve --real` begins one with real programs",
+            ),
             LocalError::Port { .. } => Failure::new(Exit::Failed, message)
                 .help("choose another with --port; 0 takes a free one"),
         }

@@ -11,6 +11,7 @@ use msk_pipeline_emulator::shell::http::Server;
 use msk_pipeline_emulator::shell::{
     FileWorld, InProcess, Mapping, TimeSource as _, file, wall_now,
 };
+use msk_pipeline_emulator::world::Plane;
 use msk_pipeline_emulator::{World, services, world};
 
 use crate::clock::WorldClock;
@@ -25,6 +26,8 @@ pub struct Settings {
     pub region: String,
     /// World time in one unit of real time.
     pub scale: f64,
+    /// Its clusters, databases and connectors become ready when real programs say so; somebody has to run these.
+    pub real: bool,
 }
 
 impl Settings {
@@ -35,7 +38,8 @@ impl Settings {
 
     /// The default account and scale in `region`.
     pub fn new(region: impl Into<String>) -> Self {
-        Self { account: Self::ACCOUNT.into(), region: region.into(), scale: Self::SCALE }
+        let account = Self::ACCOUNT.into();
+        Self { account, region: region.into(), scale: Self::SCALE, real: false }
     }
 
     /// The partition of the region.
@@ -53,6 +57,7 @@ impl Settings {
             region: self.region.clone(),
             partition: self.partition().into(),
             epoch,
+            plane: if self.real { Plane::Real } else { Plane::Simulated },
             ..world::Settings::default()
         }
     }
@@ -73,6 +78,12 @@ pub enum LocalError {
         found: String,
         /// The account and region asked for.
         wanted: String,
+    },
+    /// It was begun without real programs, and they are asked for.
+    #[error("the embedded AWS in {folder} was begun without real programs")]
+    Simulated {
+        /// Where.
+        folder: PathBuf,
     },
     /// It can't be served.
     #[error("port {port} of 127.0.0.1 can't be had: {source}")]
@@ -135,6 +146,23 @@ impl LocalWorld {
                 wanted: place(&settings.account, &settings.region),
             });
         }
+        let mut real = found.plane == Plane::Real;
+        if settings.real && !real {
+            // Programs can't take over what was made without them.
+            real = world.change(|world, time: &mut Mapping| {
+                let now = time.world(wall_now());
+                let fresh = World::new(world.settings.clone());
+                let empty = inventory(world, now) == inventory(&fresh, now);
+                if empty {
+                    world.settings.plane = Plane::Real;
+                }
+                empty
+            })?;
+            if !real {
+                return Err(LocalError::Simulated { folder: folder.to_owned() });
+            }
+        }
+        let settings = Settings { real, ..settings };
         let clock: Arc<dyn Clock> = Arc::new(WorldClock::new(Arc::clone(&world), time));
         let session =
             Embedded::durable(Arc::clone(&world) as Arc<_>, Arc::clone(&clock), &settings.region);
@@ -153,6 +181,11 @@ impl LocalWorld {
     /// True if a world was begun in `folder`.
     pub fn is_begun(folder: &Path) -> bool {
         folder.join("world.json").exists()
+    }
+
+    /// True if real programs have to stand behind its clusters, databases and connectors.
+    pub fn is_real(&self) -> bool {
+        self.settings.real
     }
 
     /// How fast its time goes: world time in one unit of real time.
@@ -252,6 +285,26 @@ mod tests {
         LocalWorld::open(folder.path(), Settings::new("eu-west-1")).await.unwrap();
         let other = LocalWorld::open(folder.path(), Settings::new("eu-west-2")).await;
         assert!(matches!(other, Err(LocalError::Other { .. })));
+    }
+
+    #[tokio::test]
+    async fn real_programs_stand_behind_a_world_from_its_beginning_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (simulated, real) =
+            (Settings::new("us-east-1"), |real| Settings { real, ..Settings::new("us-east-1") });
+        let local = LocalWorld::open(folder.path(), simulated).await.unwrap();
+        assert!(!local.is_real());
+        let group = local.session.logs.create_log_group().log_group_name("g");
+        group.send().await.unwrap();
+        let refused = LocalWorld::open(folder.path(), real(true)).await;
+        assert!(matches!(refused, Err(LocalError::Simulated { .. })));
+        local.reset().unwrap();
+        assert!(LocalWorld::open(folder.path(), real(true)).await.unwrap().is_real());
+        // What it is, it is for everybody, and after a reset.
+        let same = LocalWorld::open(folder.path(), real(false)).await.unwrap();
+        assert!(same.is_real());
+        same.reset().unwrap();
+        assert!(LocalWorld::open(folder.path(), real(false)).await.unwrap().is_real());
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use common::{
 };
 use msk_pipeline_aws::Session;
 use msk_pipeline_aws::components::connector::snapshot_notices;
+use msk_pipeline_aws::evidence::evidence;
 use msk_pipeline_core::kind::{
     self, CallError, Change, Condition, ErasedCase, ErasedKind, ErasedNext, ErasedTarget, Guard,
     MarkSeen, Sent, Succession, Verdict,
@@ -28,6 +29,7 @@ use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_core::{Clock, RealClock};
 use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
+use msk_pipeline_verify::cause::diagnose;
 use serde_json::{Value, json};
 
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
@@ -299,6 +301,32 @@ async fn status_tells_why_a_connector_failed() {
     let says = status.says.as_deref().unwrap();
     let cause = "caused by: java.lang.IllegalStateException: made to fail by a dial";
     assert!(says.contains("Task threw an uncaught") && says.contains(cause), "{says}");
+}
+
+/// What AWS tells of a connector is enough for a diagnosis, and a healthy one is none.
+#[tokio::test(start_paused = true)]
+async fn what_aws_tells_of_a_connector_is_evidence() {
+    let cloud = Cloud::new(Settings::default());
+    let process = Process::simple(&cloud).of(MYSQL_CDC);
+    assert_eq!(evidence(&process.session, "orders-orders").await.unwrap(), None);
+    cloud.world.with(|w| w.faults.set("kafkaconnect.create-fails", json!("orders-orders")));
+    assert!(!process.apply(MYSQL_CDC).await.unwrap().is_complete());
+    let found = evidence(&process.session, "orders-orders").await.unwrap().unwrap();
+    assert_eq!(found.status.as_ref().unwrap().state, "FAILED");
+    assert_eq!(found.worker_config["config.providers"], "secretsmanager");
+    assert_eq!(found.connector_config["topic.prefix"], "orders");
+    assert!(found.facts.secret_changed_at < found.facts.connector_started_at, "{:?}", found.facts);
+    let diagnosis = diagnose(&found);
+    assert!(diagnosis.wrong && diagnosis.reported.is_some(), "{diagnosis}");
+    let error = diagnosis.error.unwrap();
+    let cause = "java.lang.IllegalStateException: made to fail by a dial";
+    assert_eq!(error.caused_by.as_deref(), Some(cause));
+
+    let healthy = Process::simple(&APPLIED.fork());
+    let found = evidence(&healthy.session, "orders-orders").await.unwrap().unwrap();
+    assert!(!found.lines.is_empty());
+    let diagnosis = diagnose(&found);
+    assert!(!diagnosis.wrong, "{diagnosis}");
 }
 
 /// The world in which the recommended pipeline was applied.

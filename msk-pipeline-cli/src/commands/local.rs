@@ -6,7 +6,9 @@ use std::sync::Arc;
 use msk_pipeline_core::dsl::Header;
 use msk_pipeline_core::state::{FileStore, Holder, Lease, Loaded, StateStore as _};
 use msk_pipeline_core::{Clock as _, RealClock};
-use msk_pipeline_local::{LocalWorld, Row};
+use msk_pipeline_local::{LocalWorld, Row, Settings as Place};
+use msk_pipeline_plugin::{Sources, Store};
+use msk_pipeline_real::{Options, RealPlane, Toolbox};
 use serde_json::json;
 
 use crate::args::LocalCommand;
@@ -14,7 +16,7 @@ use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
-use crate::printer::Printer;
+use crate::printer::{Printer, tame};
 use crate::report::words::SIMULATED;
 use crate::settings::Settings;
 use crate::state_folder;
@@ -74,8 +76,9 @@ pub(super) async fn run(
             }
             printer.say(format!("Next: {}", local_command(settings, "apply")));
         }
-        LocalCommand::Serve { port, time_scale } => {
+        LocalCommand::Serve { port, real, time_scale } => {
             let region = place.region.clone();
+            let place = Place { real: *real, ..place };
             let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
             if let Some(scale) = time_scale {
                 local.rescale(*scale).map_err(|e| Failure::local(&e))?;
@@ -83,6 +86,11 @@ pub(super) async fn run(
             let scale = local.scale().map_err(|e| Failure::local(&e))?;
             let server = local.serve(*port).await.map_err(|e| Failure::local(&e))?;
             let url = server.url();
+            let plane = if local.is_real() {
+                Some(start_plane(settings, printer, &local, folder.join("plane")).await?)
+            } else {
+                None
+            };
             let interrupt = Interrupt::listen(printer, "local", settings.local_command("serve"));
             if printer.json {
                 printer.data_json(&json!({ "version": 1, "simulated": true, "endpoint": url, "time_scale": scale }));
@@ -95,10 +103,45 @@ pub(super) async fn run(
             ));
             printer.say("Ctrl-C ends it; the world stays.");
             interrupt.requested().await;
+            if let Some(plane) = plane {
+                printer.say("Ending its programs; their data stay.");
+                let _ = tokio::task::spawn_blocking(|| plane.stop()).await;
+            }
             server.stop().await;
         }
     }
     Ok(Exit::Done)
+}
+
+/// Starts the programs behind a world, and tells what becomes of them.
+async fn start_plane(
+    settings: &Settings,
+    printer: &Arc<Printer>,
+    local: &LocalWorld,
+    folder: PathBuf,
+) -> Result<RealPlane, Failure> {
+    let failed = |error: msk_pipeline_real::Error| {
+        Failure::new(Exit::Failed, format!("the real programs can't be started: {}", error.whole()))
+    };
+    let path = std::env::var_os("PATH");
+    let store = Store::new(settings.plugin_cache(), Sources::from_env());
+    let toolbox = Toolbox::find(path.as_deref(), store).map_err(failed)?;
+    let world = Arc::clone(&local.world) as Arc<_>;
+    let options = Options::new(folder, toolbox);
+    printer
+        .say("Starting real programs; the first time their jars are fetched from Maven Central.");
+    let started = tokio::task::spawn_blocking(move || RealPlane::start(world, options)).await;
+    let (plane, mut events) = match started {
+        Ok(started) => started.map_err(failed)?,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    };
+    let told = Arc::clone(printer);
+    tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            told.say(tame(&event.to_string()));
+        }
+    });
+    Ok(plane)
 }
 
 /// A command on the embedded AWS, whether or not `--local` was given to this one.
