@@ -295,6 +295,11 @@ fn server(spec: &Spec, id: u32, data: &Path) -> Properties {
         ("group.initial.rebalance.delay.ms", "0"),
         ("log.cleaner.dedupe.buffer.size", "16777216"),
         ("log.cleaner.threads", "1"),
+        // A machine that compiles meanwhile is no dead voter: by default a broker that takes a minute to register gives up.
+        ("controller.quorum.election.timeout.ms", "5000"),
+        ("controller.quorum.fetch.timeout.ms", "15000"),
+        ("initial.broker.registration.timeout.ms", "300000"),
+        ("broker.session.timeout.ms", "30000"),
     ]
     .map(|(k, v)| (k.to_owned(), v.to_owned()))
     .into();
