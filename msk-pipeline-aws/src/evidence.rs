@@ -24,13 +24,22 @@ pub fn is_connector(kind: &str) -> bool {
     kind == Connector::TYPE
 }
 
+/// A connector as AWS tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Its state, `RUNNING`. MSK Connect tells nothing of tasks: they may be dead under it.
+    pub state: String,
+    /// What a diagnosis is made from.
+    pub evidence: Evidence,
+}
+
 /// Everything that AWS tells of the connector with this name; `None` if there is none.
 ///
 /// Of the log only the lines of the present incarnation: since its creation, or since its newest operation began.
 ///
 /// # Errors
 /// A read that failed. An object that is named and does not exist (a log group, a secret, a worker configuration) is no failure.
-pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Evidence>, CallError> {
+pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Told>, CallError> {
     let client = &session.kafkaconnect;
     let Some(arn) = find(client, connector).await? else { return Ok(None) };
     let described = client.describe_connector().connector_arn(&arn).send().await;
@@ -40,13 +49,12 @@ pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Evide
     let newest = operations.first();
     let since = newest.and_then(|o| o.creation_time()).or(described.creation_time()).copied();
     let connector_config = configuration(&described);
+    let state = described.connector_state().map(|s| s.as_str().to_owned()).unwrap_or_default();
     let mut evidence = Evidence {
         connector: connector.to_owned(),
         reported: reported(session, &described, newest).await?,
-        status: Some(Status {
-            state: described.connector_state().map(|s| s.as_str().to_owned()).unwrap_or_default(),
-            ..Status::default()
-        }),
+        // Without a word about tasks no other state says anything of them.
+        status: (state == "FAILED").then(|| Status { state: state.clone(), ..Status::default() }),
         facts: Facts {
             secret_changed_at: secret_changed_at(session, &connector_config).await?,
             connector_started_at: millis(since.as_ref()),
@@ -64,7 +72,7 @@ pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Evide
         let since = since.and_then(|t| t.to_millis().ok());
         evidence.lines = logs::all(&session.logs, group, since).await?;
     }
-    Ok(Some(evidence))
+    Ok(Some(Told { state, evidence }))
 }
 
 /// What AWS reports of the newest operation if that failed, or of the connector.

@@ -320,7 +320,7 @@ pub(crate) enum LocalCommand {
         #[arg(long, value_name = "N", default_value_t = 4566, env = "MSKP_PORT", hide_env = true)]
         port: u16,
         /// Run a real Kafka, Kafka Connect and MariaDB behind it, on loopback; wants Java 17 and mariadb-server (Linux)
-        #[arg(long, env = "MSKP_REAL_PLANE", hide_env = true, value_parser = FalseyValueParser::new())]
+        #[arg(long, env = "MSKP_REAL", hide_env = true, value_parser = FalseyValueParser::new())]
         real: bool,
         /// How fast its time goes from now on; 1 is real time, 0 standstill
         #[arg(long, value_name = "X", value_parser = scale, env = "MSKP_TIME_SCALE", hide_env = true)]

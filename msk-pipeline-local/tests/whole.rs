@@ -311,19 +311,22 @@ async fn what_aws_tells_of_a_connector_is_evidence() {
     assert_eq!(evidence(&process.session, "orders-orders").await.unwrap(), None);
     cloud.world.with(|w| w.faults.set("kafkaconnect.create-fails", json!("orders-orders")));
     assert!(!process.apply(MYSQL_CDC).await.unwrap().is_complete());
-    let found = evidence(&process.session, "orders-orders").await.unwrap().unwrap();
-    assert_eq!(found.status.as_ref().unwrap().state, "FAILED");
+    let told = evidence(&process.session, "orders-orders").await.unwrap().unwrap();
+    assert_eq!(told.state, "FAILED");
+    let found = told.evidence;
     assert_eq!(found.worker_config["config.providers"], "secretsmanager");
     assert_eq!(found.connector_config["topic.prefix"], "orders");
     assert!(found.facts.secret_changed_at < found.facts.connector_started_at, "{:?}", found.facts);
     let diagnosis = diagnose(&found);
     assert!(diagnosis.wrong && diagnosis.reported.is_some(), "{diagnosis}");
     let error = diagnosis.error.unwrap();
-    let cause = "java.lang.IllegalStateException: made to fail by a dial";
+    let cause = "java.lang.IllegalStateException: made to fail by a dial of the embedded AWS";
     assert_eq!(error.caused_by.as_deref(), Some(cause));
 
     let healthy = Process::simple(&APPLIED.fork());
-    let found = evidence(&healthy.session, "orders-orders").await.unwrap().unwrap();
+    let told = evidence(&healthy.session, "orders-orders").await.unwrap().unwrap();
+    assert_eq!(told.state, "RUNNING");
+    let found = told.evidence;
     assert!(!found.lines.is_empty());
     let diagnosis = diagnose(&found);
     assert!(!diagnosis.wrong, "{diagnosis}");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use msk_pipeline_aws::evidence::{evidence, is_connector};
+use msk_pipeline_aws::evidence::{Told, evidence, is_connector};
 use msk_pipeline_core::Address;
 use msk_pipeline_core::state::{Loaded, State};
 use msk_pipeline_verify::cause::diagnose;
@@ -42,14 +42,14 @@ pub(super) async fn run(
     if asked.is_empty() && !printer.json {
         printer.say("No connector is recorded.");
     }
-    let (mut wrong, mut told) = (false, Vec::new());
+    let (mut wrong, mut all) = (false, Vec::new());
     for (address, name) in asked {
-        let evidence = evidence(&target.session, name)
+        let told = evidence(&target.session, name)
             .await
             .map_err(|error| Failure::call(&format!("{address} can't be looked at"), &error))?;
-        let Some(evidence) = evidence else {
+        let Some(Told { state, evidence }) = told else {
             wrong = true;
-            told.push(json!({ "address": address, "exists": false }));
+            all.push(json!({ "address": address, "exists": false }));
             if !printer.json {
                 printer.data(format!("{address}: {name} does not exist"));
             }
@@ -58,14 +58,16 @@ pub(super) async fn run(
         let diagnosis = diagnose(&evidence);
         wrong |= diagnosis.wrong;
         if printer.json {
-            told.push(json!({ "address": address, "exists": true, "diagnosis": diagnosis }));
+            all.push(json!({ "address": address, "exists": true, "state": state, "diagnosis": diagnosis }));
             continue;
         }
         let mark = if settings.local { format!(" {SIMULATED}") } else { String::new() };
-        let state = evidence.status.as_ref().map_or("", |status| status.state.as_str());
         printer.data(format!("{address} is {state}{mark}"));
         for line in diagnosis.to_string().lines() {
             printer.data(tame(line));
+        }
+        if state == "RUNNING" && !diagnosis.wrong {
+            printer.data("  MSK Connect tells nothing of tasks; that rows arrive is the proof");
         }
         if evidence.lines.is_empty() && diagnosis.wrong {
             printer.data("  no log     nothing is in its log group, or it has none");
@@ -73,7 +75,7 @@ pub(super) async fn run(
     }
     if printer.json {
         printer.data_json(&json!({
-            "version": 1, "simulated": settings.local, "connectors": Value::Array(told),
+            "version": 1, "simulated": settings.local, "connectors": Value::Array(all),
         }));
     }
     Ok(if wrong { Exit::Failed } else { Exit::Done })

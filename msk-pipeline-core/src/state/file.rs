@@ -217,7 +217,7 @@ impl<D: Disk + Clone + 'static> Lease for FileLease<D> {
 
     async fn compact(&mut self, state: &State) -> Result<(), StoreError> {
         let path = self.store.path("state.json");
-        let text = serde_json::to_vec_pretty(state).expect("state has string keys only");
+        let text = serde_json::to_vec(state).expect("state has string keys only");
         self.store.disk.replace(&path, &text).await.map_err(Self::io(&path, "writing"))?;
         let path = self.store.path("journal");
         self.store.disk.replace(&path, b"").await.map_err(Self::io(&path, "writing"))?;
