@@ -474,6 +474,10 @@ fn whatever_the_seed_nothing_is_lost_or_doubled() {
                     if seed >= seeds.end || problems.lock().unwrap().len() >= 5 {
                         break;
                     }
+                    if seed % 500 == 0 {
+                        let found = problems.lock().unwrap().len();
+                        println!("at seed {seed}, {found} problems, {:?}", began.elapsed());
+                    }
                     if let Err(problem) = one_seed(seed, &BTreeSet::new(), &tally) {
                         problems.lock().unwrap().push(shrunk(seed, problem));
                     }
