@@ -22,6 +22,9 @@ use crate::settings::Settings;
 use crate::state_folder;
 use crate::target;
 
+/// How fast the time of a world goes whose programs are real: what AWS takes half an hour for has some minutes then.
+const REAL_SCALE: f64 = 10.0;
+
 pub(super) async fn run(
     settings: &Arc<Settings>,
     printer: &Arc<Printer>,
@@ -80,8 +83,9 @@ pub(super) async fn run(
             let region = place.region.clone();
             let place = Place { real: *real, ..place };
             let local = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
-            if let Some(scale) = time_scale {
-                local.rescale(*scale).map_err(|e| Failure::local(&e))?;
+            let usual = (*real).then_some(REAL_SCALE);
+            if let Some(scale) = time_scale.or(usual) {
+                local.rescale(scale).map_err(|e| Failure::local(&e))?;
             }
             let scale = local.scale().map_err(|e| Failure::local(&e))?;
             let server = local.serve(*port).await.map_err(|e| Failure::local(&e))?;

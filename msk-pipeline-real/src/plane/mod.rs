@@ -133,7 +133,12 @@ impl RealPlane {
     ) -> Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, receiver) = mpsc::unbounded_channel();
         let tell = |event: Event| drop(events.send(event));
-        let Options { folder, toolbox, brokers, heap } = options;
+        let Options { folder, mut toolbox, brokers, heap } = options;
+        // Programs run in folders of their own.
+        let whole =
+            |path: &Path| std::path::absolute(path).map_err(Error::io("resolve", path.display()));
+        let folder = whole(&folder)?;
+        toolbox.store.cache = whole(&toolbox.store.cache)?;
         crate::files::folder(&folder)?;
         let (ledger, left) = Ledger::open(&folder)?;
         for program in left {

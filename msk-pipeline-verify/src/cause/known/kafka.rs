@@ -278,12 +278,12 @@ pub(super) const KNOWN: &[Known] = &[
         ..super::KNOWN
     },
     Known {
+        // That metadata tells `UNKNOWN_TOPIC_OR_PARTITION` is no sign: so it does for a second after each topic was created.
         code: "C-KAFKA-NO-TOPIC",
         title: "topic {topic} does not exist, and nothing creates it",
         layer: Layer::KafkaTopics,
         signs: &[
             sign("Topic {topic} not present in metadata after"),
-            warning("{topic}=UNKNOWN_TOPIC_OR_PARTITION"),
             sign(
                 "UnknownTopicOrPartitionException: This server does not host this topic-partition",
             ),

@@ -256,7 +256,7 @@ pub(super) const WITNESSES: &[Witness] = &[
     // BaseSourceTask, when records were handed to Connect's producer.
     Witness { text: "records sent during previous", proves: DATABASE },
     // AbstractWorkerSourceTask, when the producer has acknowledged them.
-    Witness { text: "Committing offsets for ", proves: &[] },
+    Witness { text: "Committing offsets for ", proves: &[Layer::KafkaTopics] },
     // Metadata: brokers have answered.
     Witness { text: "] Cluster ID: ", proves: &[Layer::KafkaNetwork, Layer::KafkaLogin] },
     // DistributedHerder: the worker has its topics and its group.
