@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_pipeline_emulator::plane::{Cluster, Topic, Work};
-use tokio::sync::watch;
 
-use super::{ClusterGate, Context, Event, Order, next};
+use super::{ClusterGate, Context, Event, Owner};
 use crate::admin;
 use crate::error::Result;
 use crate::kafka::{self, Listener, REPLICATION, Running, VOTERS};
@@ -16,26 +15,7 @@ use crate::proxy::Gate;
 
 const CHECK: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(context: Arc<Context>, mut orders: watch::Receiver<Order<Cluster>>) {
-    let mut unit = Unit {
-        context,
-        spec: None,
-        running: BTreeMap::new(),
-        topics: BTreeMap::new(),
-        settled: None,
-    };
-    loop {
-        let order = orders.borrow_and_update().clone();
-        match order {
-            Order::Be(wanted) => unit.be(&wanted).await,
-            Order::Stop => return unit.stop().await,
-            Order::Remove => return unit.remove().await,
-        }
-        next(&mut orders, CHECK).await;
-    }
-}
-
-struct Unit {
+pub(super) struct Unit {
     context: Arc<Context>,
     /// What runs.
     spec: Option<kafka::Spec>,
@@ -45,7 +25,10 @@ struct Unit {
     settled: Option<String>,
 }
 
-impl Unit {
+impl Owner for Unit {
+    type Wanted = Cluster;
+    const CHECK: Duration = CHECK;
+
     async fn be(&mut self, wanted: &Cluster) {
         let open = wanted.awaits.as_ref().filter(|a| self.settled.as_ref() != Some(&a.token));
         let reboots: BTreeSet<u32> = match open.map(|a| &a.what) {
@@ -74,6 +57,41 @@ impl Unit {
             && let Err(e) = self.keep_topics(&wanted.topics).await
         {
             self.context.differs(&object, e.whole());
+        }
+    }
+
+    /// All at once: voters that end one after the other wait for each other.
+    async fn stop(&mut self) {
+        let ends: Vec<_> = std::mem::take(&mut self.running)
+            .into_values()
+            .map(|b| tokio::spawn(b.stop()))
+            .collect();
+        for end in ends {
+            let _ = end.await;
+        }
+        self.tell_stopped();
+    }
+
+    async fn remove(&mut self) {
+        for broker in std::mem::take(&mut self.running).into_values() {
+            broker.kill().await;
+        }
+        self.tell_stopped();
+        if let Some(spec) = &self.spec {
+            // A cluster of this name that comes later must not find the old one's data.
+            let _ = crate::files::remove_folder(&kafka::folder(&self.context.folder, &spec.name));
+        }
+    }
+}
+
+impl Unit {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            spec: None,
+            running: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            settled: None,
         }
     }
 
@@ -243,29 +261,6 @@ impl Unit {
     async fn end(&mut self, id: u32) {
         if let Some(broker) = self.running.remove(&id) {
             broker.stop().await;
-        }
-    }
-
-    /// All at once: voters that end one after the other wait for each other.
-    async fn stop(&mut self) {
-        let ends: Vec<_> = std::mem::take(&mut self.running)
-            .into_values()
-            .map(|b| tokio::spawn(b.stop()))
-            .collect();
-        for end in ends {
-            let _ = end.await;
-        }
-        self.tell_stopped();
-    }
-
-    async fn remove(&mut self) {
-        for broker in std::mem::take(&mut self.running).into_values() {
-            broker.kill().await;
-        }
-        self.tell_stopped();
-        if let Some(spec) = &self.spec {
-            // A cluster of this name that comes later must not find the old one's data.
-            let _ = crate::files::remove_folder(&kafka::folder(&self.context.folder, &spec.name));
         }
     }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_pipeline_emulator::plane::{Awaited, Connector, Report, Settings, Task, Work};
-use tokio::sync::watch;
 
-use super::{Context, Event, Order, Principal, archive, next, random};
+use super::{Context, Event, Owner, Principal, archive, random};
 use crate::connect::{self, Worker};
 use crate::error::{Error, Result};
 use crate::rest::Status;
@@ -17,20 +16,6 @@ const CHECK: Duration = Duration::from_millis(500);
 /// How long a connector may take until it runs. On MSK Connect, one that can't reach its brokers is given up after some twenty minutes
 /// (handbook msk.md §5.1); Kafka Connect itself gives up sooner, and its end is what counts here.
 const PATIENCE: Duration = Duration::from_mins(20);
-
-pub(super) async fn run(context: Arc<Context>, mut orders: watch::Receiver<Order<Connector>>) {
-    let mut unit =
-        Unit { context, running: None, settled: None, tasks: Vec::new(), log: None, name: None };
-    loop {
-        let order = orders.borrow_and_update().clone();
-        match order {
-            Order::Be(wanted) => unit.be(&wanted).await,
-            Order::Stop => return unit.stop().await,
-            Order::Remove => return unit.remove().await,
-        }
-        next(&mut orders, CHECK).await;
-    }
-}
 
 struct Running {
     worker: Worker,
@@ -46,7 +31,7 @@ struct Log {
     stream: String,
 }
 
-struct Unit {
+pub(super) struct Unit {
     context: Arc<Context>,
     running: Option<Running>,
     settled: Option<String>,
@@ -55,7 +40,10 @@ struct Unit {
     name: Option<String>,
 }
 
-impl Unit {
+impl Owner for Unit {
+    type Wanted = Connector;
+    const CHECK: Duration = CHECK;
+
     async fn be(&mut self, wanted: &Connector) {
         self.name = Some(wanted.name.clone());
         let open =
@@ -72,6 +60,28 @@ impl Unit {
         } else if let Err(e) = outcome {
             self.context.tell(Event::Ended { program: object, why: e.whole() });
         }
+    }
+
+    async fn stop(&mut self) {
+        if self.running.is_some() {
+            self.end().await;
+            let name = self.name.clone().unwrap_or_default();
+            self.context.tell(Event::Stopped { program: format!("connector {name}") });
+        }
+    }
+
+    async fn remove(&mut self) {
+        self.stop().await;
+        if let Some(name) = &self.name {
+            // Secrets lie in it.
+            let _ = crate::files::remove_folder(&connect::folder(&self.context.folder, name));
+        }
+    }
+}
+
+impl Unit {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context, running: None, settled: None, tasks: Vec::new(), log: None, name: None }
     }
 
     async fn work(&mut self, wanted: &Connector, wait: &Awaited) -> Result<()> {
@@ -279,22 +289,6 @@ impl Unit {
         if let Some(running) = self.running.take() {
             running.worker.stop().await;
             self.ship().await;
-        }
-    }
-
-    async fn stop(&mut self) {
-        if self.running.is_some() {
-            self.end().await;
-            let name = self.name.clone().unwrap_or_default();
-            self.context.tell(Event::Stopped { program: format!("connector {name}") });
-        }
-    }
-
-    async fn remove(&mut self) {
-        self.stop().await;
-        if let Some(name) = &self.name {
-            // Secrets lie in it.
-            let _ = crate::files::remove_folder(&connect::folder(&self.context.folder, name));
         }
     }
 }

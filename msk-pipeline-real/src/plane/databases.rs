@@ -5,40 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_pipeline_emulator::plane::{Database, Work};
-use tokio::sync::watch;
 
-use super::{Context, Event, Order, next, random};
+use super::{Context, Event, Owner, random};
 use crate::error::{Error, Result};
 use crate::mariadb::{self, Server};
 
 const CHECK: Duration = Duration::from_secs(1);
-
-pub(super) async fn run(context: Arc<Context>, mut orders: watch::Receiver<Order<Database>>) {
-    let mut unit = Unit { context, running: None, settled: None };
-    loop {
-        let order = orders.borrow_and_update().clone();
-        match order {
-            Order::Be(wanted) => unit.be(&wanted).await,
-            Order::Stop => return unit.stop().await,
-            Order::Remove => return unit.remove().await,
-        }
-        next(&mut orders, CHECK).await;
-    }
-}
 
 struct Running {
     server: Server,
     spec: mariadb::Spec,
 }
 
-struct Unit {
+pub(super) struct Unit {
     context: Arc<Context>,
     running: Option<Running>,
     /// The last wait that was reported on.
     settled: Option<String>,
 }
 
-impl Unit {
+impl Owner for Unit {
+    type Wanted = Database;
+    const CHECK: Duration = CHECK;
+
     async fn be(&mut self, wanted: &Database) {
         let open = wanted.awaits.as_ref().filter(|a| self.settled.as_ref() != Some(&a.token));
         if open.is_some_and(|a| matches!(a.what, Work::Reboot { .. })) {
@@ -57,6 +46,29 @@ impl Unit {
             }
             (None, Ok(())) => {}
         }
+    }
+
+    async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let program = format!("database {}", running.spec.name);
+            running.server.stop().await;
+            self.context.tell(Event::Stopped { program });
+        }
+    }
+
+    async fn remove(&mut self) {
+        let name = self.running.as_ref().map(|r| r.spec.name.clone());
+        self.stop().await;
+        if let Some(name) = name {
+            // What stays would only take room; the next cluster of this name must not find it.
+            let _ = crate::files::remove_folder(&mariadb::folder(&self.context.folder, &name));
+        }
+    }
+}
+
+impl Unit {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context, running: None, settled: None }
     }
 
     async fn make(&mut self, wanted: &Database) -> Result<()> {
@@ -108,23 +120,6 @@ impl Unit {
             password: wanted.password.clone().unwrap_or_else(|| random(16)),
             database: wanted.database.clone(),
         })
-    }
-
-    async fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
-            let program = format!("database {}", running.spec.name);
-            running.server.stop().await;
-            self.context.tell(Event::Stopped { program });
-        }
-    }
-
-    async fn remove(&mut self) {
-        let name = self.running.as_ref().map(|r| r.spec.name.clone());
-        self.stop().await;
-        if let Some(name) = name {
-            // What stays would only take room; the next cluster of this name must not find it.
-            let _ = crate::files::remove_folder(&mariadb::folder(&self.context.folder, &name));
-        }
     }
 }
 

@@ -336,6 +336,33 @@ enum Order<T> {
     Remove,
 }
 
+/// What alone owns the programs of one object.
+trait Owner {
+    /// What the world says of the object.
+    type Wanted: Clone;
+    /// How long it is left alone at most, without an order.
+    const CHECK: Duration;
+    /// Makes the programs what is wanted, or sees that they still are.
+    async fn be(&mut self, wanted: &Self::Wanted);
+    /// Ends them.
+    async fn stop(&mut self);
+    /// Ends them and removes their data.
+    async fn remove(&mut self);
+}
+
+/// Carries out orders, one after the other, until one ends the programs.
+async fn follow<O: Owner>(mut owner: O, mut orders: watch::Receiver<Order<O::Wanted>>) {
+    loop {
+        let order = orders.borrow_and_update().clone();
+        match order {
+            Order::Be(wanted) => owner.be(&wanted).await,
+            Order::Stop => return owner.stop().await,
+            Order::Remove => return owner.remove().await,
+        }
+        let _ = tokio::time::timeout(O::CHECK, orders.changed()).await;
+    }
+}
+
 /// A unit's orders and its task.
 struct Unit {
     orders: Orders,
@@ -354,17 +381,17 @@ impl Unit {
         match spec {
             Spec::Cluster(cluster) => {
                 let (sender, orders) = watch::channel(Order::Be(cluster));
-                let task = tokio::spawn(clusters::run(context, orders));
+                let task = tokio::spawn(follow(clusters::Unit::new(context), orders));
                 Self { orders: Orders::Cluster(sender), task }
             }
             Spec::Database(database) => {
                 let (sender, orders) = watch::channel(Order::Be(database));
-                let task = tokio::spawn(databases::run(context, orders));
+                let task = tokio::spawn(follow(databases::Unit::new(context), orders));
                 Self { orders: Orders::Database(sender), task }
             }
             Spec::Connector(connector) => {
                 let (sender, orders) = watch::channel(Order::Be(connector));
-                let task = tokio::spawn(connectors::run(context, orders));
+                let task = tokio::spawn(follow(connectors::Unit::new(context), orders));
                 Self { orders: Orders::Connector(sender), task }
             }
         }
@@ -450,11 +477,6 @@ async fn look(context: &Arc<Context>) -> BTreeMap<Key, Spec> {
         found
     };
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
-}
-
-/// The next order, at the latest after `patience`.
-async fn next<T>(orders: &mut watch::Receiver<Order<T>>, patience: Duration) -> bool {
-    matches!(tokio::time::timeout(patience, orders.changed()).await, Ok(Ok(())))
 }
 
 /// Where an archive of the world lies as a file.
