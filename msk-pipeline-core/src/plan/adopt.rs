@@ -38,7 +38,7 @@ impl Adopt {
         displaced: Option<&Object>,
     ) -> Result<(), No> {
         let address = &self.address;
-        let name = look.kind.name(&look.target.props).unwrap_or_default();
+        let name = &look.name;
         let no = |because: String, help: String| Err((because, help));
         if let Some(old) = displaced {
             return no(
@@ -62,7 +62,7 @@ impl Adopt {
             );
         };
         let ids = look.kind.ids(seen).map_err(told)?;
-        if let Some(id) = self.id.as_ref().filter(|id| **id != name && !ids.contains(id)) {
+        if let Some(id) = self.id.as_ref().filter(|id| *id != name && !ids.contains(id)) {
             let known = ids.iter().filter(|id| !id.is_empty()).map(|id| format!(", {id}"));
             return no(
                 format!("{address} is `{name}`{}, not `{id}`", known.collect::<String>()),
@@ -121,13 +121,12 @@ impl Planner<'_> {
         &self,
         look: &Look,
         outputs: &Value,
-        name: &str,
     ) -> Result<bool, CallError> {
         let was = Some((look.target.props.clone(), outputs.clone()));
         let target = ErasedTarget { was, pursuit: None, ..look.target.clone() };
         let seen = self.reader.observe(&look.kind, &target).await?;
         let mark = seen.map(|seen| look.kind.mark(&seen)).transpose()?;
-        Ok(mark.is_none_or(|mark| foreign(&mark, &self.lineage, name, None).is_none()))
+        Ok(mark.is_none_or(|mark| foreign(&mark, &self.lineage, &look.name, None).is_none()))
     }
 
     /// Leaves of the plan what takes one object over: its own step, and the notes of what it needs that are not in state yet.

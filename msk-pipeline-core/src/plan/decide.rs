@@ -135,6 +135,8 @@ impl From<CallError> for Obstacle {
 pub(super) struct Look {
     pub(super) kind: Arc<dyn ErasedKind>,
     pub(super) target: ErasedTarget,
+    /// Its physical name.
+    pub(super) name: String,
 }
 
 impl Planner<'_> {
@@ -176,19 +178,14 @@ impl Planner<'_> {
             return None;
         };
         let props = resolve(&resource.props, &self.known);
-        let object = self.incumbent(resource, kind.as_ref(), &props).map(|(_, object)| object);
+        let name = kind.name(&props).unwrap_or_default();
+        let object = self.incumbent(resource, &name).map(|(_, object)| object);
         let (was, pursuit) = object.map(remembered).unwrap_or_default();
-        Some(Look { kind: Arc::clone(kind), target: ErasedTarget { props, was, pursuit } })
+        Some(Look { kind: Arc::clone(kind), target: ErasedTarget { props, was, pursuit }, name })
     }
 
     /// The recorded object that has the wanted name: the current one, or one that was deposed and is wanted again.
-    fn incumbent(
-        &self,
-        resource: &Resource,
-        kind: &dyn ErasedKind,
-        props: &Value,
-    ) -> Option<(bool, &Object)> {
-        let name = kind.name(props).ok()?;
+    fn incumbent(&self, resource: &Resource, name: &str) -> Option<(bool, &Object)> {
         let record = self.state.records.get(&resource.address)?;
         let is = |o: &&Object| o.name == name && o.kind == resource.kind;
         let current = record.current.as_ref().filter(is).map(|o| (false, o));
@@ -199,8 +196,7 @@ impl Planner<'_> {
         let kind = look.kind.as_ref();
         let address = &resource.address;
         let record = self.state.records.get(address).cloned().unwrap_or_default();
-        let incumbent =
-            self.incumbent(resource, kind, &look.target.props).map(|(d, o)| (d, o.clone()));
+        let incumbent = self.incumbent(resource, &look.name).map(|(d, o)| (d, o.clone()));
         let mut restores = incumbent.as_ref().is_some_and(|(deposed, _)| *deposed);
         let incumbent = incumbent.map(|(_, object)| object);
         // A current object of another name has to make way, now or last.
@@ -239,13 +235,13 @@ impl Planner<'_> {
         let mark = case.seen.as_ref().and_then(|seen| kind.mark(seen).ok());
         let taken = |a: &Adoption| mark.as_ref().is_some_and(|mark| a.covers(mark));
         let mut adoption = begun.filter(taken);
-        let mut decided = self.next(kind, &case, adoption.as_ref());
+        let mut decided = self.next(kind, &look.name, &case, adoption.as_ref());
         if let (Some(adopt), Err(Obstacle::Foreign(_, mark))) = (adopt, &decided)
             && let Some(wanted) = adopt.covering(mark)
         {
             // Whatever is recorded of that name was another object.
             (case.was, case.pursuit) = (None, None);
-            decided = self.next(kind, &case, Some(&wanted));
+            decided = self.next(kind, &look.name, &case, Some(&wanted));
             adoption = Some(wanted);
         }
         let mut next = match decided {
@@ -294,7 +290,7 @@ impl Planner<'_> {
         }
         if let Next::Replace { because: reason, effect } = next {
             let unused = record.newest() + 1;
-            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, kind, look, unused));
+            let old = incumbent.clone().unwrap_or_else(|| stand_in(resource, look, unused));
             let effect = Some(effect);
             let seen = case.seen.take();
             made_room = self.remove_seen(address, &old, seen, Role::MakeRoom, effect, None);
@@ -316,7 +312,7 @@ impl Planner<'_> {
             generation,
             kind: resource.kind.clone(),
             stage: resource.stage.clone(),
-            name: kind.name(&look.target.props).unwrap_or_default(),
+            name: look.name.clone(),
             action: Action::NoOp,
             calls: Vec::new(),
             because,
@@ -400,7 +396,7 @@ impl Planner<'_> {
         next: &ErasedNext,
         look: &Look,
     ) -> Result<Option<(String, String)>, CallError> {
-        let name = look.kind.name(&look.target.props).unwrap_or_default();
+        let name = &look.name;
         Ok(match next {
             Next::Replace { because, .. } => Some((
                 format!("`{name}` can't be taken over: it would have to be replaced: {because}"),
@@ -410,7 +406,7 @@ impl Planner<'_> {
                 format!("`{name}` can't be taken over: it has failed: {cause}"),
                 help.clone(),
             )),
-            Next::Converged(outputs) if !self.becomes_ours(look, outputs, &name).await? => {
+            Next::Converged(outputs) if !self.becomes_ours(look, outputs).await? => {
                 Some((format!("`{name}` can't be taken over"), UNMARKABLE.into()))
             }
             _ => None,
@@ -452,6 +448,7 @@ impl Planner<'_> {
     fn next(
         &self,
         kind: &dyn ErasedKind,
+        name: &str,
         case: &ErasedCase,
         adoption: Option<&Adoption>,
     ) -> Result<ErasedNext, Obstacle> {
@@ -469,10 +466,8 @@ impl Planner<'_> {
             );
             return Ok(Next::Wait { condition, then });
         }
-        let props = case.want.as_ref().or_else(|| Some(&case.was.as_ref()?.0));
-        let name = props.and_then(|props| kind.name(props).ok()).unwrap_or_default();
         if let Some(mark) = mark
-            && let Some(problem) = foreign(&mark, &self.lineage, &name, adoption)
+            && let Some(problem) = foreign(&mark, &self.lineage, name, adoption)
         {
             return Err(Obstacle::Foreign(problem, mark));
         }
@@ -581,7 +576,8 @@ impl Planner<'_> {
         }
         let (was, pursuit) = remembered(&object);
         let target = ErasedTarget { props: object.props.clone(), was, pursuit };
-        Some((object, Look { kind, target }))
+        let name = object.name.clone();
+        Some((object, Look { kind, target, name }))
     }
 
     async fn remove_object(&mut self, address: &Address, object: &Object, role: Role) -> bool {
@@ -616,7 +612,7 @@ impl Planner<'_> {
                 let problem = format!("{parent}, which it is a part of, is not ours");
                 Err(Obstacle::Foreign(problem, MarkSeen::ByParent))
             }
-            None => self.next(kind.as_ref(), &case, None),
+            None => self.next(kind.as_ref(), &object.name, &case, None),
         };
         let mut next = match decided {
             Ok(next) => next,
@@ -699,13 +695,13 @@ fn remembered(object: &Object) -> (Option<(Value, Value)>, Option<Pursuit<Value>
 }
 
 /// An object that exists, is ours by its mark, and is missing in state.
-fn stand_in(resource: &Resource, kind: &dyn ErasedKind, look: &Look, generation: u64) -> Object {
+fn stand_in(resource: &Resource, look: &Look, generation: u64) -> Object {
     Object {
         generation,
         kind: resource.kind.clone(),
-        version: kind.version(),
+        version: look.kind.version(),
         stage: resource.stage.clone(),
-        name: kind.name(&look.target.props).unwrap_or_default(),
+        name: look.name.clone(),
         props: look.target.props.clone(),
         outputs: Value::Null,
         deps: dependencies(resource).into_iter().collect(),

@@ -461,12 +461,15 @@ fn reconcile(
     outputs: &BTreeMap<Address, Value>,
 ) -> Result<Plan, RunError> {
     let mut listed: BTreeMap<&Address, Vec<&ErasedProposed>> = BTreeMap::new();
+    let mut forgotten = BTreeSet::new();
     for step in &saved.steps {
         listed.entry(&step.address).or_default().extend(&step.calls);
+        if step.lets_go() {
+            forgotten.insert((&step.address, step.generation));
+        }
     }
     for step in &fresh.steps {
-        let same = |s: &&Step| s.address == step.address && s.generation == step.generation;
-        if step.lets_go() && !saved.steps.iter().any(|s| same(&s) && s.lets_go()) {
+        if step.lets_go() && !forgotten.contains(&(&step.address, step.generation)) {
             let why = format!("{} would be forgotten now, which it does not list", step.address);
             return Err(RunError::StalePlan(why));
         }
