@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use aws_sdk_rds::types::DbInstance;
 use msk_pipeline_core::kind::{
     CallError, Case, Change, DataEffect, Effect, Guard, Input, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Status, Target, Verdict,
+    Proposed, Recorded, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -462,7 +462,7 @@ fn update(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) -> Next<Ca
     };
     let idle = matches!(seen.status.as_str(), "available" | "storage-optimization");
     // A new instance is backed up and modified before it is of use; one that was ready before goes on meanwhile.
-    let backed_up = seen.status == "backing-up" && case.was.is_some() && then.is_empty();
+    let backed_up = seen.status == "backing-up" && before(case).is_some() && then.is_empty();
     if !(idle || backed_up) {
         return busy("instance available", seen.status.clone(), then);
     }
@@ -498,8 +498,14 @@ fn restart_needed(want: &Props, seen: &Instance, case: &Case<AuroraInstance>) ->
         .as_ref()
         .is_some_and(|p| p.sent.is_some() && matches!(p.call, Call::Reboot { .. }));
     let waiting = seen.parameter_states.iter().any(|s| s == "pending-reboot");
-    let revised = case.was.as_ref().is_some_and(|was| was.props.revisions != want.revisions);
+    let revised = before(case).is_some_and(|was| was.props.revisions != want.revisions);
     waiting || revised && !restarted
+}
+
+/// What state says of this very instance: one that is being made again has no past.
+fn before(case: &Case<AuroraInstance>) -> Option<&Recorded<Props, Outputs>> {
+    let made = case.pursuit.as_ref().is_some_and(|p| matches!(p.call, Call::Create { .. }));
+    case.was.as_ref().filter(|_| !made)
 }
 
 fn changes(want: &Props, seen: &Instance) -> (Changes, Vec<Change>, DataEffect) {
@@ -588,7 +594,7 @@ fn delete(case: &Case<AuroraInstance>, seen: &Instance) -> Next<Call, Outputs> {
 
 #[cfg(test)]
 mod tests {
-    use msk_pipeline_core::kind::{Pursuit, Recorded};
+    use msk_pipeline_core::kind::Pursuit;
 
     use super::*;
     use crate::kinds::testing::{case, deletion, kind, mark, ops};
@@ -632,6 +638,11 @@ mod tests {
     #[expect(clippy::unnecessary_wraps, reason = "what `case` takes")]
     fn seen(instance: Instance) -> Option<Seen> {
         Some(Seen::Instance(Box::new(instance)))
+    }
+
+    fn pursuit(call: Call, op: &str, effect: Effect) -> Pursuit<Call> {
+        let (guard, sent) = (Guard::default(), Some(Sent::default()));
+        Pursuit { call, op: op.into(), effect, guard, sent, begun: Default::default(), ended: None }
     }
 
     fn next(case: &Case<AuroraInstance>) -> String {
@@ -687,6 +698,13 @@ mod tests {
         let outputs = Some(Outputs { instance_id: "i".into() });
         case.was = Some(Recorded { props: props(), outputs });
         assert_eq!(next(&case), "converged");
+        // Somebody deleted it, and it is made again; its parameters are new, too.
+        case.was.as_mut().unwrap().props.revisions.clear();
+        let call = Call::Create { props: Box::new(props()), tags: Tags::new() };
+        case.pursuit = Some(pursuit(call, "rds:CreateDBInstance", Effect::Create));
+        assert_eq!(next(&case), "wait");
+        case.seen = seen(instance());
+        assert_eq!(next(&case), "converged");
     }
 
     #[test]
@@ -702,15 +720,8 @@ mod tests {
         let mut run = case(Some(want), seen(instance()));
         run.was = Some(was);
         assert_eq!(next(&run), "RebootDBInstance restart");
-        run.pursuit = Some(Pursuit {
-            call: Call::Reboot { name: props().name },
-            op: "rds:RebootDBInstance".into(),
-            effect: Effect::Update,
-            guard: Guard::default(),
-            sent: Some(Sent::default()),
-            begun: Default::default(),
-            ended: None,
-        });
+        let call = Call::Reboot { name: props().name };
+        run.pursuit = Some(pursuit(call, "rds:RebootDBInstance", Effect::Update));
         assert_eq!(next(&run), "converged");
     }
 
