@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -147,6 +148,21 @@ impl Graph {
     /// All resources, each after those that it waits for; otherwise in the order of declaration.
     pub fn resources(&self) -> impl DoubleEndedIterator<Item = &Resource> {
         self.order.iter().map(|&n| &self.nodes[n])
+    }
+
+    /// All resources by their distance from those that wait for nothing: each wave needs only what earlier ones give.
+    pub(crate) fn waves(&self) -> Vec<Vec<&Resource>> {
+        let mut level = vec![0; self.nodes.len()];
+        let mut waves: Vec<Vec<&Resource>> = Vec::new();
+        for &n in &self.order {
+            let needed = self.dag.neighbors_directed(NodeIndex::new(n), Direction::Incoming);
+            level[n] = needed.map(|m| level[m.index()] + 1).max().unwrap_or(0);
+            if waves.len() <= level[n] {
+                waves.resize_with(level[n] + 1, Vec::new);
+            }
+            waves[level[n]].push(&self.nodes[n]);
+        }
+        waves
     }
 
     /// The resource at `address`.

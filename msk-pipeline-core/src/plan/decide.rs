@@ -141,7 +141,7 @@ pub(super) struct Look {
 
 impl Planner<'_> {
     async fn converge(&mut self, graph: &Graph) {
-        for wave in waves(graph) {
+        for wave in graph.waves() {
             let looks: Vec<Option<Look>> = wave.iter().map(|r| self.look(r)).collect();
             let seen = self.observe_all(&looks).await;
             for ((resource, look), seen) in wave.into_iter().zip(looks).zip(seen) {
@@ -726,20 +726,4 @@ pub(crate) fn foreign(
         MarkSeen::Absent => Some(format!("`{name}` exists and this pipeline did not create it")),
         _ => None,
     }
-}
-
-/// The resources by distance from the roots: each wave needs only outputs of earlier ones.
-pub(super) fn waves(graph: &Graph) -> Vec<Vec<&Resource>> {
-    let mut level: BTreeMap<&Address, usize> = BTreeMap::new();
-    let mut waves: Vec<Vec<&Resource>> = Vec::new();
-    for resource in graph.resources() {
-        let deps = dependencies(resource);
-        let at = deps.iter().filter_map(|d| level.get(d)).max().map_or(0, |l| l + 1);
-        level.insert(&resource.address, at);
-        if waves.len() <= at {
-            waves.resize_with(at + 1, Vec::new);
-        }
-        waves[at].push(resource);
-    }
-    waves
 }

@@ -8,7 +8,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::decide::{foreign, waves};
+use super::decide::foreign;
 use super::observe::{READS, Reader};
 use super::step::PlanError;
 use crate::address::Address;
@@ -107,7 +107,7 @@ pub async fn rebuild(
         claims: BTreeMap::new(),
     };
     let (mut traced, mut errors, mut records) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for wave in waves(graph) {
+    for wave in graph.waves() {
         let looks: Vec<_> = wave.into_iter().map(|resource| tracer.trace(resource)).collect();
         let found: Vec<_> = stream::iter(looks).buffered(READS).collect().await;
         for found in found {
