@@ -1,11 +1,13 @@
 //! What would be done: the ordered list of calls, each with what it does to data. Planning reads and writes nothing.
 
 mod adopt;
+mod converge;
 mod decide;
 mod look;
 mod observe;
 mod order;
 mod rebuild;
+mod remove;
 mod step;
 
 pub use adopt::Adopt;
