@@ -44,10 +44,15 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, value_name = "FILE", default_value = "pipeline.toml")]
     #[arg(env = "MSKP_FILE", hide_env = true)]
     pub(crate) file: PathBuf,
-    /// Use the embedded AWS, kept in .msk-pipeline/world beside the file; everything in it is simulated
+    /// Use the embedded AWS, kept in .msk-pipeline/world beside the file; everything in it is simulated, without --real
     #[arg(long, global = true, env = "MSKP_LOCAL", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) local: bool,
+    /// With --local: a real Kafka, Kafka Connect and MariaDB behind it, on loopback, run in the background from the first command that needs
+    /// them until `local stop`; wants Java 17 and mariadb-server (Linux)
+    #[arg(long, global = true, env = "MSKP_REAL", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) real: bool,
     /// Merge the section [env.NAME] over the file
     #[arg(long, global = true, value_name = "NAME", env = "MSKP_ENV", hide_env = true)]
     pub(crate) env: Option<String>,
@@ -108,7 +113,7 @@ pub(crate) enum Command {
         /// For which shell
         shell: Shell,
     },
-    /// The embedded AWS: what exists in it; empty it; serve it to any AWS client
+    /// The embedded AWS: what exists and runs in it; empty it; serve it to any AWS client
     Local {
         #[command(subcommand)]
         command: LocalCommand,
@@ -312,16 +317,20 @@ pub(crate) enum LockCommand {
 pub(crate) enum LocalCommand {
     /// What exists in the embedded AWS
     Inventory,
-    /// Empty it, and forget what pipelines had made in it
+    /// Who serves it, which programs run behind it, and what in it is simulated
+    Status,
+    /// End the programs behind it and the process that runs them; their data stay
+    Stop,
+    /// Empty it, end its programs, and forget what pipelines had made in it
     Reset,
-    /// Serve it on 127.0.0.1 to any AWS client, until interrupted
+    /// Serve it on 127.0.0.1 to any AWS client, until interrupted; with --real, run its programs
     Serve {
         /// The port; 0 takes a free one
         #[arg(long, value_name = "N", default_value_t = 4566, env = "MSKP_PORT", hide_env = true)]
         port: u16,
-        /// Run a real Kafka, Kafka Connect and MariaDB behind it, on loopback; wants Java 17 and mariadb-server (Linux)
-        #[arg(long, env = "MSKP_REAL", hide_env = true, value_parser = FalseyValueParser::new())]
-        real: bool,
+        /// Leave the terminal's session; who begins it in the background says where its output goes
+        #[arg(long, hide = true, env = "MSKP_DETACHED", value_parser = FalseyValueParser::new())]
+        detached: bool,
         /// How fast its time goes from now on; 1 is real time, 0 standstill
         #[arg(long, value_name = "X", value_parser = scale, env = "MSKP_TIME_SCALE", hide_env = true)]
         time_scale: Option<f64>,

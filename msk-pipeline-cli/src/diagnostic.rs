@@ -161,10 +161,23 @@ impl Failure {
                 .help("if it is not worth keeping, remove .msk-pipeline/world"),
             LocalError::Other { .. } => Failure::new(Exit::Invalid, message),
             LocalError::Simulated { .. } => Failure::new(Exit::Invalid, message).help(
-                "`local reset` forgets it; then `local serve --real` begins one with real programs",
+                "go on without --real; or forget it with `local reset`, and --real begins one with real programs",
             ),
             LocalError::Port { .. } => Failure::new(Exit::Failed, message)
                 .help("choose another with --port; 0 takes a free one"),
+        }
+    }
+
+    /// The programs behind the embedded AWS.
+    pub(crate) fn real(error: &msk_pipeline_real::Error) -> Self {
+        use msk_pipeline_real::Error;
+        let message = error.whole();
+        match error {
+            Error::Served(server) if !server.real => Failure::new(Exit::Invalid, message)
+                .help("end that one with Ctrl-C in its terminal, then run this again"),
+            Error::Served(_) => Failure::new(Exit::Invalid, message)
+                .help("use it with --local --real, or end it with `local stop`"),
+            _ => Failure::new(Exit::Failed, message),
         }
     }
 

@@ -77,7 +77,6 @@ fn stopping(verb: &str) -> &'static str {
         "apply" | "destroy" | "adopt" => {
             "Stopping: no new call is made, requests already sent get 5 s. Once more stops at once."
         }
-        "local" => "Stopping: requests under way are answered, the world stays.",
         _ => "Stopping: nothing was changed.",
     }
 }
@@ -96,8 +95,8 @@ fn end(printer: &Printer, verb: &'static str, again: &str) -> ! {
     std::process::exit(i32::from(Exit::Interrupted.code()))
 }
 
-/// The signals that ask to stop.
-struct Signals {
+/// The signals that ask to stop. Listens from its making on, and to all of them: none just kills the process any more.
+pub(crate) struct Signals {
     #[cfg(unix)]
     int: Option<tokio::signal::unix::Signal>,
     #[cfg(unix)]
@@ -108,7 +107,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         Self {
             int: signal(SignalKind::interrupt()).ok(),
@@ -118,12 +117,13 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {}
     }
 
+    /// Returns at the next one.
     #[cfg(unix)]
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         async fn of(signal: Option<&mut tokio::signal::unix::Signal>) {
             let received = match signal {
                 Some(signal) => signal.recv().await,
@@ -141,7 +141,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -3,6 +3,7 @@
 //! It decides nothing about clouds: all that it does, the library does in-process. It alone prints.
 
 mod args;
+mod background;
 mod commands;
 mod declaration;
 mod diagnostic;
@@ -37,8 +38,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage(&error, args.iter().any(|a| a == "--json")),
     };
     let printer = Arc::new(Printer::new(cli.global.json, cli.global.verbose));
-    let settings = match Settings::resolve(&cli.global, std::env::vars()) {
-        Ok(settings) => Arc::new(settings),
+    let mut settings = match Settings::resolve(&cli.global, std::env::vars()) {
+        Ok(settings) => settings,
         Err(failure) => return failure.report(&printer, &cli.command).into(),
     };
     // One thread: what blocks (the embedded world, packing) has threads of its own.
@@ -49,7 +50,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return failure.report(&printer, &cli.command).into();
         }
     };
-    let ended = runtime.block_on(commands::run(&cli.command, &settings, &printer));
+    let ended = runtime.block_on(async {
+        settings.cloud = background::before(&cli.command, &settings, &printer).await?;
+        commands::run(&cli.command, &Arc::new(settings), &printer).await
+    });
     // A thread that reads the terminal can't be stopped and must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(50));
     match ended {

@@ -56,6 +56,11 @@ pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
     msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
 }
 
+/// Whether something that is declared is a database of its own.
+pub(crate) fn makes_databases(graph: &Graph) -> bool {
+    graph.resources().any(|r| r.kind == "aws.rds.cluster")
+}
+
 /// What a plan keeps, as (address, name).
 pub(crate) fn kept(plan: &Plan) -> Vec<(String, String)> {
     let kept = plan.steps.iter().filter(|s| s.keeps);

@@ -8,6 +8,7 @@ use msk_pipeline_core::dsl::Overlay;
 use crate::args::Global;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::report::cloud::Cloud;
 
 /// What holds for every command.
 #[derive(Debug, Clone)]
@@ -16,6 +17,10 @@ pub(crate) struct Settings {
     pub(crate) file: PathBuf,
     /// Use the embedded AWS.
     pub(crate) local: bool,
+    /// With real programs behind it.
+    pub(crate) real: bool,
+    /// What stands behind what is shown. Only a look at the embedded AWS tells whether its programs are real.
+    pub(crate) cloud: Cloud,
     /// What is put over the file.
     pub(crate) overlay: Overlay,
     /// True in continuous integration.
@@ -54,6 +59,9 @@ impl Settings {
         if global.local {
             program += " --local";
         }
+        if global.real {
+            program += " --real";
+        }
         if let Some(env) = &global.env {
             program += &format!(" --env {}", quoted(env));
         }
@@ -69,6 +77,8 @@ impl Settings {
         Ok(Self {
             file: global.file.clone(),
             local: global.local,
+            real: global.real,
+            cloud: if global.local { Cloud::Simulated } else { Cloud::Aws },
             overlay: Overlay { env: global.env.clone(), vars },
             ci: var("CI").is_some_and(|v| !["false", "0"].contains(&v.as_str())),
             cache: cache_folder(&var),
@@ -96,9 +106,10 @@ impl Settings {
         self.cache.clone().unwrap_or_else(|| self.dot_folder()).join("plugins")
     }
 
-    /// A command about the embedded AWS itself, which needs no `--local`.
+    /// A command about the embedded AWS itself, which needs neither `--local` nor `--real`.
     pub(crate) fn local_command(&self, verb: &str) -> String {
-        self.command(&format!("local {verb}")).replacen(" --local", "", 1)
+        let command = self.command(&format!("local {verb}"));
+        command.replacen(" --local", "", 1).replacen(" --real", "", 1)
     }
 
     /// A command line to be copied, with the present global options.

@@ -13,6 +13,7 @@ use msk_pipeline_local::{LocalWorld, Settings as Place};
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::report::cloud::Cloud;
 use crate::settings::Settings;
 use crate::state_folder;
 
@@ -46,6 +47,7 @@ impl Target {
     ) -> Result<Self, Failure> {
         let (session, clock, scale) = if settings.local {
             let place = place(header);
+            let place = if settings.cloud == Cloud::Real { place.with_programs() } else { place };
             let folder = state_folder::world(settings, &place.account, &place.region);
             if looks && !LocalWorld::is_begun(&folder) {
                 let (session, clock) = LocalWorld::fresh(&place);

@@ -9,4 +9,6 @@ mod local_world;
 
 pub use clock::WorldClock;
 pub use embedded::Embedded;
+pub use msk_pipeline_emulator::shell::http::Server;
+
 pub use local_world::{LocalError, LocalWorld, Row, Settings};

@@ -36,10 +36,19 @@ impl Settings {
     /// At this scale a full create, about forty minutes on AWS, takes a quarter of a minute.
     pub const SCALE: f64 = 180.0;
 
+    /// The scale of a world with real programs: what AWS takes half an hour for has some minutes then.
+    pub const REAL_SCALE: f64 = 10.0;
+
     /// The default account and scale in `region`.
     pub fn new(region: impl Into<String>) -> Self {
         let account = Self::ACCOUNT.into();
         Self { account, region: region.into(), scale: Self::SCALE, real: false }
+    }
+
+    /// The same with real programs, at the scale of these.
+    #[must_use]
+    pub fn with_programs(self) -> Self {
+        Self { real: true, scale: Self::REAL_SCALE, ..self }
     }
 
     /// The partition of the region.
@@ -183,6 +192,12 @@ impl LocalWorld {
         folder.join("world.json").exists()
     }
 
+    /// True if a world was begun in `folder`, and real programs have to stand behind it. One that can't be read says so when it is opened.
+    pub fn has_real_programs(folder: &Path) -> bool {
+        let plane = |world: &World| world.settings.plane;
+        FileWorld::open(folder).and_then(|world| world.read(plane)).is_ok_and(|p| p == Plane::Real)
+    }
+
     /// True if real programs have to stand behind its clusters, databases and connectors.
     pub fn is_real(&self) -> bool {
         self.settings.real
@@ -213,14 +228,19 @@ impl LocalWorld {
         Ok(self.world.read(|world| inventory(world, now))?)
     }
 
-    /// Makes it what a fresh world is: a network and nothing else. Its time goes on, so that no clock runs backwards.
+    /// Makes it what a fresh world is: a network and nothing else, and nothing real behind it until that is asked for. Its time goes on, so
+    /// that no clock runs backwards; after real programs as fast as that of a world without.
     ///
     /// # Errors
     /// A world that can't be stored.
     pub fn reset(&self) -> Result<(), LocalError> {
         let blobs = self.folder.join("blobs");
-        let settings = self.settings.clone();
+        let settings = Settings { real: false, ..self.settings.clone() };
+        let scale = self.settings.real.then_some(Settings::SCALE);
         self.world.change(move |world, time: &mut Mapping| {
+            if let Some(scale) = scale {
+                time.rescale(wall_now(), scale);
+            }
             *world = World::new(settings.world(time.world(wall_now())));
             // Contents that this process never loaded are nobody's now. What stays only takes room.
             for entry in fs::read_dir(&blobs).into_iter().flatten().flatten() {
@@ -300,11 +320,15 @@ mod tests {
         assert!(matches!(refused, Err(LocalError::Simulated { .. })));
         local.reset().unwrap();
         assert!(LocalWorld::open(folder.path(), real(true)).await.unwrap().is_real());
-        // What it is, it is for everybody, and after a reset.
+        // What it is, it is for everybody, until a reset.
+        assert!(LocalWorld::has_real_programs(folder.path()));
         let same = LocalWorld::open(folder.path(), real(false)).await.unwrap();
         assert!(same.is_real());
+        same.rescale(10.0).unwrap();
         same.reset().unwrap();
-        assert!(LocalWorld::open(folder.path(), real(false)).await.unwrap().is_real());
+        let fresh = LocalWorld::open(folder.path(), real(false)).await.unwrap();
+        assert!(!fresh.is_real() && !LocalWorld::has_real_programs(folder.path()));
+        assert!((fresh.scale().unwrap() - Settings::SCALE).abs() < f64::EPSILON);
     }
 
     #[tokio::test]

@@ -30,6 +30,11 @@ impl std::fmt::Debug for Authority {
     }
 }
 
+/// The file with the certificate of the authority in a folder.
+pub(crate) fn pem_file(folder: &Path) -> PathBuf {
+    folder.join("ca.pem")
+}
+
 fn failed(e: impl std::fmt::Display) -> Error {
     Error::Certificates(e.to_string())
 }
@@ -75,7 +80,7 @@ impl Authority {
 
     /// The file that has it.
     pub fn pem_file(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        pem_file(&self.folder)
     }
 
     /// The trust store for a JVM, PKCS #12, locked with [`TRUST_PASSWORD`].

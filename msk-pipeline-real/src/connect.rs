@@ -147,8 +147,9 @@ impl Worker {
             .current_dir(secrets_folder(&home));
         let log = home.join("worker.log");
         let name = format!("Connect worker of {}", spec.name);
-        let program = Program::start(&name, command, &log, runtime.ledger)?;
-        let rest = Rest::new(SocketAddr::from((spec.address, REST_PORT)));
+        let at = SocketAddr::from((spec.address, REST_PORT));
+        let program = Program::start(&name, at, command, &log, runtime.ledger)?;
+        let rest = Rest::new(at);
         Ok(Self { program, rest, home, differences })
     }
 
@@ -177,9 +178,10 @@ impl Worker {
         &self.program
     }
 
-    /// Ends it in order.
+    /// Ends it in order. The secrets' values leave the disk with it.
     pub async fn stop(self) {
         self.program.stop().await;
+        let _ = files::remove_folder(&secrets_folder(&self.home));
     }
 }
 

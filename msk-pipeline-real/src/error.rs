@@ -83,6 +83,9 @@ pub enum Error {
     /// The loopback addresses of this world are used up.
     #[error("all 253 loopback addresses of this world are taken")]
     Addresses,
+    /// Another process serves this world already.
+    #[error("this world is served already, by {0}")]
+    Served(crate::serving::Server),
     /// Another process drives the programs of this world.
     #[error("another process runs the real programs of this world (`{}` is locked)", .0.display())]
     InUse(PathBuf),

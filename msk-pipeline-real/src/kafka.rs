@@ -4,7 +4,7 @@
 //! own listeners some ports higher; the broker advertises the AWS name and the AWS port.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -176,7 +176,9 @@ impl Running {
         command.arg("kafka.Kafka").arg(&config).current_dir(&home);
         let name = format!("broker {id} of {}", spec.name);
         let log = home.join("server.log");
-        let program = Program::start(&name, command, &log, runtime.ledger)?;
+        let port = spec.listeners.last().map_or(REPLICATION, |l| l.port());
+        let at = SocketAddr::from((broker.address, port));
+        let program = Program::start(&name, at, command, &log, runtime.ledger)?;
         Ok(Self { program, proxies })
     }
 

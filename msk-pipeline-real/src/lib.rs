@@ -12,8 +12,10 @@
 //!
 //! # The rooms, bottom up
 //! [`toolbox`] finds the programs; [`process`] starts them and never loses one; [`mariadb`], [`kafka`] and [`connect`] know one
-//! program each. [`RealPlane`] puts them together: it follows a world, with [`wanted`] as the pure function in its middle.
+//! program each. [`RealPlane`] puts them together: it follows a world, with [`wanted`] as the pure function in its middle. [`serving`]
+//! says which process does that for a world, [`Access`] how the others get to its programs.
 
+mod access;
 mod admin;
 mod authority;
 pub mod connect;
@@ -28,10 +30,12 @@ pub mod properties;
 pub mod proxy;
 pub mod rest;
 pub mod sasl;
+pub mod serving;
 pub mod sigv4;
 pub mod toolbox;
 mod worker_log;
 
+pub use access::Access;
 pub use authority::{Authority, TRUST_PASSWORD};
 pub use error::{Error, Result};
 pub use hosts::Hosts;

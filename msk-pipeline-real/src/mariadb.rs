@@ -11,7 +11,7 @@
 //! `FLUSH TABLES … WITH READ LOCK`, take the same privilege.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -109,7 +109,9 @@ impl Server {
         let mut command = Command::new(&tools.server);
         command.arg(format!("--defaults-file={}", options.display()));
         let log = home.join("server.log");
-        let program = Program::start(&format!("MariaDB of {}", spec.name), command, &log, ledger)?;
+        let name = format!("MariaDB of {}", spec.name);
+        let at = SocketAddr::from((spec.address, spec.port));
+        let program = Program::start(&name, at, command, &log, ledger)?;
         let mut server = Self { program, client: tools.client.clone(), options, unknown };
         let (client, options) = (server.client.clone(), server.options.clone());
         server
@@ -179,6 +181,7 @@ async fn install(tools: &MariaDb, home: &Path, data: &Path, user: &str) -> Resul
         .args(["--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve"])
         .arg(format!("--auth-root-socket-user={user}"))
         .stdin(Stdio::null())
+        .kill_on_drop(true)
         .output()
         .await
         .map_err(Error::io("run", tools.install.display()))?;

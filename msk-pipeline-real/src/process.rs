@@ -3,7 +3,7 @@
 //! # Guarantees
 //! - A server that was killed leaves its programs on record; [`Ledger::open`] of the next one ends them.
 //! - A process is only ever signalled while its start time is the recorded one: a reused pid belongs to somebody else.
-//! - One process at a time holds the ledger of a world.
+//! - One process at a time holds the ledger of a world; anybody may look at it ([`running`]).
 //!
 //! # Caveats
 //! A kill between a program's start and its record, some microseconds, leaves it behind; its ports are then found taken.
@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -30,22 +30,31 @@ const TAIL: usize = 20;
 
 /// Which process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
-    pid: i32,
+pub(crate) struct Identity {
+    pub(crate) pid: i32,
     /// When it started, in clock ticks since the machine did (`proc_pid_stat(5)`, field 22).
     started: u64,
 }
 
 impl Identity {
-    fn of(pid: i32) -> Option<Self> {
+    pub(crate) fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Some(Self { pid, started: start_time(&stat)? })
     }
 
     /// Whether this very process is still there, and no zombie.
-    fn lives(self) -> bool {
+    pub(crate) fn lives(self) -> bool {
         let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else { return false };
         start_time(&stat) == Some(self.started) && state(&stat) != Some('Z')
+    }
+
+    /// Signals it and no other of its group, if it still is who it was.
+    pub(crate) fn signal_alone(self, signal: Signal) {
+        if self.lives()
+            && let Some(pid) = Pid::from_raw(self.pid)
+        {
+            let _ = kill_process(pid, signal);
+        }
     }
 
     /// Signals its group, of which it is the leader, if it still is who it was.
@@ -58,6 +67,18 @@ impl Identity {
         }
     }
 }
+
+/// A program on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    identity: Identity,
+    /// Where it listens; empty in a record of an earlier version.
+    #[serde(default)]
+    at: String,
+}
+
+type Entries = BTreeMap<String, Entry>;
 
 /// The fields behind the name, which may have spaces and parentheses in it.
 fn fields(stat: &str) -> impl Iterator<Item = &str> {
@@ -76,7 +97,7 @@ fn start_time(stat: &str) -> Option<u64> {
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    entries: Mutex<BTreeMap<String, Identity>>,
+    entries: Mutex<Entries>,
     /// Held for as long as the ledger is.
     _lock: File,
 }
@@ -96,13 +117,9 @@ impl Ledger {
             .map_err(Error::io("open", lock_path.display()))?;
         lock.try_lock().map_err(|_| Error::InUse(lock_path))?;
         let path = folder.join("programs.json");
-        let recorded: BTreeMap<String, Identity> = match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|e| Error::io("read", path.display())(e.into()))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(e) => return Err(Error::io("read", path.display())(e)),
-        };
-        let left: BTreeMap<_, _> = recorded.into_iter().filter(|(_, id)| id.lives()).collect();
+        let recorded = recorded(&path)?.into_iter();
+        let left: BTreeMap<_, _> =
+            recorded.map(|(n, e)| (n, e.identity)).filter(|(_, id)| id.lives()).collect();
         for id in left.values() {
             id.signal(Signal::TERM);
         }
@@ -118,16 +135,56 @@ impl Ledger {
         Ok((Arc::new(ledger), left.into_keys().collect()))
     }
 
-    fn save(&self, entries: &BTreeMap<String, Identity>) -> Result<()> {
+    fn save(&self, entries: &Entries) -> Result<()> {
         let text = serde_json::to_vec_pretty(entries).expect("numbers and names");
         files::replace(&self.path, text)
     }
 
-    fn change(&self, f: impl FnOnce(&mut BTreeMap<String, Identity>)) -> Result<()> {
+    fn change(&self, f: impl FnOnce(&mut Entries)) -> Result<()> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         f(&mut entries);
         self.save(&entries)
     }
+}
+
+fn recorded(path: &Path) -> Result<Entries> {
+    match fs::read(path) {
+        Ok(text) => {
+            serde_json::from_slice(&text).map_err(|e| Error::io("read", path.display())(e.into()))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Entries::new()),
+        Err(e) => Err(Error::io("read", path.display())(e)),
+    }
+}
+
+/// A program that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// What it is, and whose: `MariaDB of orders`.
+    pub name: String,
+    /// Its process id.
+    pub pid: i32,
+    /// Its address and main port.
+    pub at: String,
+    /// What it holds in memory, in bytes.
+    pub resident: u64,
+}
+
+/// The programs of a plane's folder that run, by name: those of the process that holds the ledger, or, without one, what a killed one
+/// left. Takes no lock.
+///
+/// # Errors
+/// A record that can't be read.
+pub fn running(folder: &Path) -> Result<Vec<Listed>> {
+    let live = recorded(&folder.join("programs.json"))?;
+    let live = live.into_iter().filter(|(_, entry)| entry.identity.lives());
+    let listed = live.map(|(name, Entry { identity: Identity { pid, .. }, at })| Listed {
+        name,
+        pid,
+        at,
+        resident: resident(pid).unwrap_or_default(),
+    });
+    Ok(listed.collect())
 }
 
 /// A program that was started and not yet ended. Dropping it ends it at once.
@@ -142,9 +199,11 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `command` in a process group of its own, without input, with both outputs appended to `log`.
+    /// Starts `command` in a process group of its own, without input, with both outputs appended to `log`. It will listen `at` this
+    /// address, which is for people.
     pub fn start(
         name: &str,
+        at: std::net::SocketAddr,
         mut command: Command,
         log: &Path,
         ledger: &Arc<Ledger>,
@@ -174,7 +233,7 @@ impl Program {
             ended: false,
         };
         ledger.change(|entries| {
-            entries.insert(name.to_owned(), identity);
+            entries.insert(name.to_owned(), Entry { identity, at: at.to_string() });
         })?;
         Ok(program)
     }
@@ -248,9 +307,9 @@ impl Program {
 
     fn forget(&mut self) {
         self.ended = true;
-        let mine = |id: &Identity| *id == self.identity;
+        let mine = |entry: &Entry| entry.identity == self.identity;
         // A record that stays is harmless: its process is gone.
-        let _ = self.ledger.change(|entries| entries.retain(|_, id| !mine(id)));
+        let _ = self.ledger.change(|entries| entries.retain(|_, entry| !mine(entry)));
     }
 }
 
@@ -282,6 +341,9 @@ pub fn resident(pid: i32) -> Option<u64> {
 mod tests {
     use super::*;
 
+    const AT: std::net::SocketAddr =
+        std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4242);
+
     fn sleeper() -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60 & wait"]);
@@ -304,10 +366,14 @@ mod tests {
         let (ledger, left) = Ledger::open(folder.path()).expect("opened");
         assert!(left.is_empty());
         let log = folder.path().join("log");
-        let mut program = Program::start("s", sleeper(), &log, &ledger).expect("started");
+        let mut program = Program::start("s", AT, sleeper(), &log, &ledger).expect("started");
         let pid = program.pid();
         program.check().expect("it runs");
         assert!(group_lives(pid));
+        let listed = running(folder.path()).expect("read while it is held");
+        let [one] = listed.as_slice() else { panic!("{listed:?}") };
+        assert_eq!((one.name.as_str(), one.pid, one.at.as_str()), ("s", pid, "127.0.0.1:4242"));
+        assert!(one.resident > 0);
         program.stop().await;
         let deadline = Instant::now() + PATIENCE;
         while group_lives(pid) {
@@ -328,12 +394,16 @@ mod tests {
             Identity::of(i32::try_from(child.id()).expect("small")).expect("it lives")
         };
         let other = Identity { started: id(&stranger).started + 1, ..id(&stranger) };
+        // As an earlier version wrote it.
         let record = BTreeMap::from([("left", id(&left)), ("stranger", other)]);
         let path = folder.path().join("programs.json");
         fs::write(&path, serde_json::to_vec(&record).expect("JSON")).expect("written");
 
+        let listed = running(folder.path()).expect("read");
+        assert_eq!(listed.iter().map(|l| l.name.as_str()).collect::<Vec<_>>(), ["left"]);
         let (_ledger, ended) = Ledger::open(folder.path()).expect("opened");
         assert_eq!(ended, ["left"]);
+        assert_eq!(running(folder.path()).expect("read"), []);
         assert!(!left.wait().expect("it ended").success());
         assert!(stranger.try_wait().expect("asked").is_none(), "somebody else's process goes on");
         stranger.kill().expect("ended");
@@ -356,7 +426,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo the last word; exit 3"]);
         let mut program =
-            Program::start("p", command, &folder.path().join("log"), &ledger).expect("started");
+            Program::start("p", AT, command, &folder.path().join("log"), &ledger).expect("started");
         let error = program
             .wait_until(Duration::from_secs(5), || async { false })
             .await

@@ -14,6 +14,16 @@ const ARTEFACTS: &str = include_str!("../artefacts.txt");
 const USUAL_PLACES: &[&str] =
     &["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/bin", "/usr/local/bin"];
 
+const JAVA: &[Absent; 2] = &[
+    Absent { program: "java", package: "default-jre-headless" },
+    Absent { program: "keytool", package: "default-jre-headless" },
+];
+const MARIADB: &[Absent; 3] = &[
+    Absent { program: "mariadbd", package: "mariadb-server" },
+    Absent { program: "mariadb-install-db", package: "mariadb-server" },
+    Absent { program: "mariadb", package: "mariadb-server" },
+];
+
 /// The programs of this machine.
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -63,25 +73,25 @@ impl Toolbox {
         if !cfg!(target_os = "linux") {
             return Err(Error::System);
         }
-        let mut places: Vec<PathBuf> =
-            path.map(|p| env::split_paths(p).collect()).unwrap_or_default();
-        places.extend(USUAL_PLACES.iter().map(PathBuf::from));
-        let find = |program: &'static str, package: &'static str| {
-            find_in(&places, program).ok_or(Absent { program, package })
-        };
+        let places = places(path);
+        let find = |needed: Absent| find_in(&places, needed.program).ok_or(needed);
+        let [java, keytool] = JAVA;
+        let [server, install, client] = MARIADB;
         let mariadb = || {
-            Ok(MariaDb {
-                server: find("mariadbd", "mariadb-server")?,
-                install: find("mariadb-install-db", "mariadb-server")?,
-                client: find("mariadb", "mariadb-server")?,
-            })
+            Ok(MariaDb { server: find(*server)?, install: find(*install)?, client: find(*client)? })
         };
-        Ok(Self {
-            java: find("java", "default-jre-headless")?,
-            keytool: find("keytool", "default-jre-headless")?,
-            mariadb: mariadb(),
-            store,
-        })
+        Ok(Self { java: find(*java)?, keytool: find(*keytool)?, mariadb: mariadb(), store })
+    }
+
+    /// The programs that this machine lacks, for a world with or without databases; looked for as [`find`](Self::find) does.
+    ///
+    /// # Errors
+    /// [`Error::System`] on another system than Linux.
+    pub fn missing(path: Option<&std::ffi::OsStr>, databases: bool) -> Result<Vec<Absent>> {
+        if !cfg!(target_os = "linux") {
+            return Err(Error::System);
+        }
+        Ok(lacking(&places(path), databases))
     }
 
     /// Kafka's jars, as links with their usual names in `folder`: plugin scanners go by a file's name.
@@ -100,6 +110,17 @@ impl Toolbox {
         }
         Ok(jars)
     }
+}
+
+fn places(path: Option<&std::ffi::OsStr>) -> Vec<PathBuf> {
+    let given = path.map(|p| env::split_paths(p).collect::<Vec<_>>()).unwrap_or_default();
+    given.into_iter().chain(USUAL_PLACES.iter().map(PathBuf::from)).collect()
+}
+
+fn lacking(places: &[PathBuf], databases: bool) -> Vec<Absent> {
+    let of_databases: &[Absent] = if databases { MARIADB } else { &[] };
+    let needed = JAVA.iter().chain(of_databases);
+    needed.filter(|n| find_in(places, n.program).is_none()).copied().collect()
 }
 
 fn find_in(places: &[PathBuf], program: &str) -> Option<PathBuf> {
@@ -184,6 +205,11 @@ mod tests {
         assert_eq!(find_in(&[folder.path().to_owned()], "java"), None);
         std::fs::write(folder.path().join("java"), "").expect("write");
         assert_eq!(find_in(&[folder.path().to_owned()], "java"), None, "it can't be run");
+        let places = [folder.path().to_owned()];
+        let lacks =
+            |databases| lacking(&places, databases).iter().map(|a| a.program).collect::<Vec<_>>();
+        assert_eq!(lacks(true), ["java", "keytool", "mariadbd", "mariadb-install-db", "mariadb"]);
+        assert_eq!(lacks(false), ["java", "keytool"]);
         let absent = Absent { program: "mariadbd", package: "mariadb-server" };
         let text = Error::from(absent).to_string();
         assert!(text.contains("`mariadbd`") && text.contains("mariadb-server"), "{text}");

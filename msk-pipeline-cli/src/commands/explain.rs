@@ -12,7 +12,6 @@ use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::printer::{Printer, tame};
-use crate::report::words::SIMULATED;
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -61,7 +60,7 @@ pub(super) async fn run(
             all.push(json!({ "address": address, "exists": true, "state": state, "diagnosis": diagnosis }));
             continue;
         }
-        let mark = if settings.local { format!(" {SIMULATED}") } else { String::new() };
+        let mark = settings.cloud.mark(" ");
         printer.data(format!("{address} is {state}{mark}"));
         for line in diagnosis.to_string().lines() {
             printer.data(tame(line));
@@ -75,7 +74,7 @@ pub(super) async fn run(
     }
     if printer.json {
         printer.data_json(&json!({
-            "version": 1, "simulated": settings.local, "connectors": Value::Array(all),
+            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "connectors": Value::Array(all),
         }));
     }
     Ok(if wrong { Exit::Failed } else { Exit::Done })

@@ -35,7 +35,7 @@ pub(super) async fn run(
             plan.map_err(|e| Failure::run(&e, &again))
         })
         .await?;
-    let simulated = settings.local;
+    let cloud = settings.cloud;
     if let Some(file) = &args.out {
         save(&plan, file).map_err(|error| {
             Failure::new(Exit::Failed, format!("{} can't be written: {error}", file.display()))
@@ -45,7 +45,8 @@ pub(super) async fn run(
         printer.data_json(&document!({
             "version": 1,
             "changes": plan.has_changes(),
-            "simulated": simulated,
+            "simulated": cloud.is_simulated(),
+            "cloud": cloud.word(),
             "plan": plan,
             "kept": json::kept(&plan),
             "unrecorded_parts": prepared.unrecorded,
@@ -59,7 +60,7 @@ pub(super) async fn run(
             paint: printer.out,
             width: printer.width(),
             verbose: printer.verbose,
-            simulated,
+            cloud,
             scale: prepared.target.scale,
             notices,
         };

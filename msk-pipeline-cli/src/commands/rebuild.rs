@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::{Printer, tame};
 use crate::prompt::answer;
-use crate::report::words::{SIMULATED, count};
+use crate::report::words::count;
 use crate::settings::Settings;
 
 pub(super) async fn run(
@@ -96,7 +96,7 @@ async fn agreed(
 }
 
 fn show(settings: &Settings, printer: &Printer, traced: &[Traced]) {
-    let mark = if settings.local { format!("  {SIMULATED}") } else { String::new() };
+    let mark = settings.cloud.mark("  ");
     let widest = traced.iter().map(|t| t.address.as_str().len()).max().unwrap_or(0);
     for Traced { address, kind, name, claim } in traced {
         let differs = |as_declared: &bool| if *as_declared { "" } else { ", not as declared" };
@@ -117,7 +117,7 @@ fn tell(settings: &Settings, printer: &Printer, location: &str, rebuilt: &Rebuil
     if printer.json {
         printer.data_json(&json!({
             "version": 1,
-            "simulated": settings.local,
+            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
             "state": location,
             "lineage": rebuilt.state.lineage,
             "found": rebuilt.traced,

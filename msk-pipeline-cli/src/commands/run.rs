@@ -20,9 +20,10 @@ use crate::interrupt::Interrupt;
 use crate::printer::{Printer, tame, wrap};
 use crate::prompt::Gates;
 use crate::provider;
+use crate::report::cloud::Cloud;
 use crate::report::human::Human;
 use crate::report::json::{self, Json};
-use crate::report::words::{SIMULATED, count, span_here};
+use crate::report::words::{count, span_here};
 use crate::settings::Settings;
 use crate::target::Target;
 
@@ -86,10 +87,9 @@ impl Prepared {
         // Everything wrong with the file is told before anything is reached or written.
         declaration.expand_offline()?;
         let header = declaration.pipeline.header();
-        let place = if settings.local {
-            format!("the embedded AWS, {SIMULATED}")
-        } else {
-            format!("AWS, {}", header.region)
+        let place = match settings.cloud {
+            Cloud::Aws => format!("AWS, {}", header.region),
+            embedded => format!("the {}", embedded.place(&header.region)),
         };
         printer.say(printer.err.dim(format!("{} {} on {place}", purpose.doing(), header.name)));
         let pack = provider::prepare(&declaration, settings, purpose != Purpose::Apply);
@@ -102,6 +102,9 @@ impl Prepared {
             // The wrong account is told before minutes of downloads.
             (open.await?, pack.await?)
         };
+        if let Some(note) = settings.cloud.note(target.scale) {
+            printer.say(printer.err.dim(wrap(&note, printer.width(), 2)));
+        }
         let (facts, artifacts) = (plugins.facts, plugins.artifacts);
         let registry = provider::registry(&target.session, &artifacts);
         let (mut expanded, graph) = declaration.expand(&target.pin, &facts, &registry)?;
@@ -160,14 +163,10 @@ impl<'a> Run<'a> {
         verb: Verb,
         again: String,
     ) -> Result<Self, Failure> {
-        let (simulated, target) = (settings.local, &prepared.target);
-        let human = Arc::new(Human::new(printer, &target.clock, simulated, target.scale));
+        let (cloud, target) = (settings.cloud, &prepared.target);
+        let human = Arc::new(Human::new(printer, &target.clock, cloud, target.scale));
         let events: Arc<dyn EventSink> = if printer.json {
-            Arc::new(Json {
-                printer: Arc::clone(printer),
-                simulated,
-                clock: Arc::clone(&target.clock),
-            })
+            Arc::new(Json { printer: Arc::clone(printer), cloud, clock: Arc::clone(&target.clock) })
         } else {
             Arc::clone(&human) as Arc<_>
         };
@@ -230,7 +229,7 @@ impl<'a> Run<'a> {
     }
 
     fn mark(&self) -> String {
-        if self.settings.local { format!(" {SIMULATED}") } else { String::new() }
+        self.settings.cloud.mark(" ")
     }
 
     fn tell(&self, summary: &RunSummary, adopts: bool) -> Exit {
@@ -253,7 +252,7 @@ impl<'a> Run<'a> {
                 Some(summary),
                 &notices,
                 &next,
-                self.settings.local,
+                self.settings.cloud,
             ));
             return exit;
         }

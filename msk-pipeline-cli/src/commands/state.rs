@@ -14,7 +14,6 @@ use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::printer::{Printer, tame};
-use crate::report::words::SIMULATED;
 use crate::settings::Settings;
 use crate::state_folder;
 use crate::target::{self, Target};
@@ -98,7 +97,7 @@ async fn edit(
     let target = Target::open(settings, declaration.pipeline.header(), false).await?;
     let done = edit_on(settings, &target, why, change).await?;
     if printer.json {
-        printer.data_json(&json!({ "version": 1, "simulated": settings.local, "done": done }));
+        printer.data_json(&json!({ "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "done": done }));
     } else {
         printer.say(done);
     }
@@ -159,14 +158,14 @@ async fn init(
     if printer.json {
         printer.data_json(&json!({
             "version": 1,
-            "simulated": settings.local,
+            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
             "state": place.to_string(),
             "done": ready.done,
             "own_policy": ready.own_policy,
         }));
         return Ok(Exit::Done);
     }
-    let mark = if settings.local { format!("  {SIMULATED}") } else { String::new() };
+    let mark = settings.cloud.mark("  ");
     for call in &ready.done {
         printer.say(format!("  {call} {}{mark}", place.bucket()));
     }
@@ -207,9 +206,9 @@ async fn show_lock(
             })
         });
         let state = target.store.location();
-        let simulated = settings.local;
+        let (simulated, cloud) = (settings.cloud.is_simulated(), settings.cloud.word());
         printer.data_json(
-            &json!({ "version": 1, "simulated": simulated, "state": state, "lock": lock }),
+            &json!({ "version": 1, "simulated": simulated, "cloud": cloud, "state": state, "lock": lock }),
         );
         return Ok(Exit::Done);
     }
@@ -269,7 +268,7 @@ async fn list(
             .collect();
         printer.data_json(&json!({
             "version": 1,
-            "simulated": settings.local,
+            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
             "state": location,
             "lineage": state.lineage,
             "serial": state.serial,
@@ -277,7 +276,7 @@ async fn list(
         }));
         return Ok(Exit::Done);
     }
-    let mark = if settings.local { format!("  {SIMULATED}") } else { String::new() };
+    let mark = settings.cloud.mark("  ");
     let widest = state.records.keys().map(|a| a.as_str().len()).max().unwrap_or(0);
     for (address, record) in &state.records {
         for (n, object) in record.current.iter().chain(&record.deposed).enumerate() {
@@ -310,7 +309,7 @@ async fn show(
         return Err(Failure::new(Exit::Invalid, message)
             .help(format!("list addresses with `{}`", settings.command("state list"))));
     };
-    let value = json!({ "address": address, "simulated": settings.local, "record": record });
+    let value = json!({ "address": address, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "record": record });
     if printer.json {
         printer.data_json(&value);
     } else {

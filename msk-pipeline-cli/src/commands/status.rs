@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::{Paint, Printer, tame, wrap};
 use crate::report::plan::place;
-use crate::report::words::{SIMULATED, value};
+use crate::report::words::value;
 use crate::settings::Settings;
 
 pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Result<Exit, Failure> {
@@ -47,7 +47,7 @@ pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Res
     if printer.json {
         printer.data_json(&json!({
             "version": 1,
-            "simulated": settings.local,
+            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
             "pipeline": pipeline,
             "pin": pin,
             "state": location,
@@ -59,7 +59,7 @@ pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Res
         }));
         return Ok(failure.map_or(Exit::Done, |failure| failure.exit));
     }
-    let title = format!("{pipeline} ({})", place(pin, settings.local));
+    let title = format!("{pipeline} ({})", place(pin, settings.cloud));
     show(settings, printer, &state, &title, &rows, &location);
     let p = printer.out;
     for refusal in refusals {
@@ -238,7 +238,7 @@ fn show(
     location: &str,
 ) {
     let p = printer.out;
-    let mark = if settings.local { format!("  {SIMULATED}") } else { String::new() };
+    let mark = settings.cloud.mark("  ");
     printer.data(p.bold(title));
     printer.data(format!("state    {location}, serial {}", state.serial));
     if let Some(run) = &state.run {

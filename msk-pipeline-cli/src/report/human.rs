@@ -10,8 +10,9 @@ use msk_pipeline_core::plan::{Action, Plan};
 use msk_pipeline_core::run::{Answer, EventSink, RunEvent, StepOutcome};
 use msk_pipeline_core::{Address, Clock, Timestamp};
 
+use super::cloud::Cloud;
 use super::plan::View;
-use super::words::{SIMULATED, doing, done, span, time_of_day};
+use super::words::{doing, done, span, time_of_day};
 use crate::printer::{Printer, cut, tame, visible, wrap};
 
 /// Where there is no live view, a sign of life comes at least this often.
@@ -21,7 +22,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 pub(crate) struct Human {
     printer: Arc<Printer>,
     clock: Arc<dyn Clock>,
-    simulated: bool,
+    cloud: Cloud,
     scale: f64,
     inner: Mutex<Inner>,
 }
@@ -53,13 +54,13 @@ impl Human {
     pub(crate) fn new(
         printer: &Arc<Printer>,
         clock: &Arc<dyn Clock>,
-        simulated: bool,
+        cloud: Cloud,
         scale: f64,
     ) -> Self {
         Self {
             printer: Arc::clone(printer),
             clock: Arc::clone(clock),
-            simulated,
+            cloud,
             scale,
             inner: Mutex::new(Inner {
                 shown: None,
@@ -99,14 +100,14 @@ impl Human {
             paint: self.printer.err,
             width: self.printer.width(),
             verbose: self.printer.verbose,
-            simulated: self.simulated,
+            cloud: self.cloud,
             scale: self.scale,
             notices,
         }
     }
 
     fn mark(&self) -> String {
-        if self.simulated { format!(" {SIMULATED}") } else { String::new() }
+        self.cloud.mark(" ")
     }
 
     /// Redraws the live view, or gives a sign of life.

@@ -12,6 +12,7 @@ use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::printer::Printer;
 use crate::provider;
+use crate::report::cloud::Cloud;
 
 /// The version of the documents and of the stream.
 pub(crate) const VERSION: u32 = 1;
@@ -19,7 +20,7 @@ pub(crate) const VERSION: u32 = 1;
 /// Writes events as they come.
 pub(crate) struct Json {
     pub(crate) printer: Arc<Printer>,
-    pub(crate) simulated: bool,
+    pub(crate) cloud: Cloud,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -31,7 +32,7 @@ impl EventSink for Json {
             value["kept"] = kept(plan);
         }
         value["at"] = self.clock.wall().to_string().into();
-        if self.simulated {
+        if self.cloud.is_simulated() {
             value["simulated"] = true.into();
         }
         self.printer.data_json(&value);
@@ -51,7 +52,7 @@ pub(crate) fn result(
     summary: Option<&RunSummary>,
     notices: &Value,
     next: &str,
-    simulated: bool,
+    cloud: Cloud,
 ) -> Value {
     json!({
         "event": "result",
@@ -62,7 +63,8 @@ pub(crate) fn result(
         "summary": summary,
         "notices": notices,
         "next": next,
-        "simulated": simulated,
+        "simulated": cloud.is_simulated(),
+        "cloud": cloud.word(),
     })
 }
 

@@ -9,7 +9,8 @@ use msk_pipeline_core::plan::{Action, Plan, Step, Verb};
 use msk_pipeline_core::state::Pin;
 use serde_json::Value;
 
-use super::words::{SIMULATED, count, span, span_here, value};
+use super::cloud::Cloud;
+use super::words::{count, span, span_here, value};
 use crate::printer::{Paint, tame, wrap};
 
 /// What becomes of objects that a destroy keeps.
@@ -21,8 +22,8 @@ pub(crate) struct View<'a> {
     pub(crate) paint: Paint,
     pub(crate) width: usize,
     pub(crate) verbose: u8,
-    /// The plan is for the embedded AWS.
-    pub(crate) simulated: bool,
+    /// What it is a plan for.
+    pub(crate) cloud: Cloud,
     /// World time in one unit of real time.
     pub(crate) scale: f64,
     /// What only a person can do.
@@ -30,9 +31,8 @@ pub(crate) struct View<'a> {
 }
 
 /// Where a pipeline is, for people.
-pub(crate) fn place(pin: &Pin, simulated: bool) -> String {
-    let place = format!("account {}, {}", pin.account, pin.region);
-    if simulated { format!("embedded AWS, {place}, {SIMULATED}") } else { place }
+pub(crate) fn place(pin: &Pin, cloud: Cloud) -> String {
+    cloud.place(&format!("account {}, {}", pin.account, pin.region))
 }
 
 impl View<'_> {
@@ -43,7 +43,7 @@ impl View<'_> {
             Verb::Apply => "Plan",
             Verb::Destroy => "Plan to destroy",
         };
-        let title = format!("{verb} {} ({})", plan.pipeline, place(&plan.pin, self.simulated));
+        let title = format!("{verb} {} ({})", plan.pipeline, place(&plan.pin, self.cloud));
         out.push(self.paint.bold(wrap(&title, self.width, 2)));
         let replaced: BTreeSet<&str> = {
             let of = |action: Action| {
@@ -107,7 +107,7 @@ impl View<'_> {
             self.line(6, &format!("because {}", tame(because)), out);
         }
         if let Some(condition) = &step.in_flight {
-            let mark = if self.simulated { format!(" {SIMULATED}") } else { String::new() };
+            let mark = self.cloud.mark(" ");
             let text = format!(
                 "in flight: {} now, waits for {} (usually {}){mark}",
                 tame(&condition.seen),
@@ -257,7 +257,7 @@ impl View<'_> {
     }
 
     fn summary(&self, plan: &Plan) -> String {
-        let mark = if self.simulated { format!(" {SIMULATED}") } else { String::new() };
+        let mark = self.cloud.mark(" ");
         let recorded = plan.steps.iter().filter(|s| s.action == Action::Record).count();
         let as_declared = plan.steps.iter().filter(|s| s.action == Action::NoOp).count();
         let kept = plan.steps.iter().filter(|s| s.keeps).count();

@@ -92,6 +92,9 @@ impl Unit {
         for parameter in &server.unknown {
             context.differs(&program, format!("MariaDB does not take the parameter {parameter}"));
         }
+        if wanted.readers.len() > 1 {
+            context.differs(&program, "reader instances are the writer, under their names");
+        }
         if wanted.password.is_none() {
             context
                 .differs(&program, "the master password that the caller chose is not known here");

@@ -8,7 +8,7 @@
 //! Nothing but the world is remembered: a driver that begins anew finds open waits in the world and programs of its predecessor in
 //! the ledger, ends those, and starts what is wanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use msk_pipeline_emulator::world::{Millis, World};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access;
 use crate::authority::Authority;
 use crate::connect::Credentials;
 use crate::error::{Error, Result};
@@ -85,6 +86,7 @@ impl RealPlane {
         if let Some(driver) = self.driver.take() {
             // It panicked, if at all, after its own report; its programs ended with it.
             let _ = driver.join();
+            access::withdraw(&self.context.folder);
         }
     }
 }
@@ -165,6 +167,10 @@ impl RealPlane {
             keys: Mutex::default(),
             events,
         });
+        let mut present = BTreeMap::new();
+        context.world.look(&mut |world, now| present = wanted(world, now));
+        prune(&context.folder, &present)?;
+        access::grant(&context.folder, &context.credentials(Principal::Operator))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -202,6 +208,20 @@ impl RealPlane {
     /// them.
     pub fn stop(mut self) {
         self.end(Course::Stop);
+    }
+
+    /// As [`stop`](Self::stop), without blocking; what still runs when somebody is in a `hurry` is ended at once.
+    pub async fn stop_unless(self, hurry: impl Future<Output = ()>) {
+        let _ = self.course.send(Course::Stop);
+        let stopped = async {
+            while self.driver.as_ref().is_some_and(|driver| !driver.is_finished()) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = hurry => {}
+        }
     }
 }
 
@@ -350,12 +370,17 @@ trait Owner {
     async fn remove(&mut self);
 }
 
-/// Carries out orders, one after the other, until one ends the programs.
+/// Carries out orders, one after the other, until one ends the programs. An order to end is not kept waiting by what lasts minutes: that
+/// is dropped, and programs that it was starting end with it.
 async fn follow<O: Owner>(mut owner: O, mut orders: watch::Receiver<Order<O::Wanted>>) {
     loop {
         let order = orders.borrow_and_update().clone();
         match order {
-            Order::Be(wanted) => owner.be(&wanted).await,
+            Order::Be(wanted) => tokio::select! {
+                biased;
+                _ = orders.wait_for(|order| !matches!(order, Order::Be(_))) => continue,
+                () = owner.be(&wanted) => {}
+            },
             Order::Stop => return owner.stop().await,
             Order::Remove => return owner.remove().await,
         }
@@ -464,8 +489,15 @@ async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
         return; // the runtime ends with its tasks, and they with their programs
     }
     let left = std::mem::take(&mut units.0).into_values().map(|unit| unit.end(false));
-    for task in left.collect::<Vec<_>>().into_iter().chain(ending.into_values()) {
-        let _ = task.await;
+    let left: Vec<_> = left.chain(ending.into_values()).collect();
+    let all = async {
+        for task in left {
+            let _ = task.await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        _ = course.wait_for(|course| *course == Course::Abandon) => {}
     }
 }
 
@@ -477,6 +509,29 @@ async fn look(context: &Arc<Context>) -> BTreeMap<Key, Spec> {
         found
     };
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// Removes the data of objects that the world has no more: they were deleted while no plane ran, and whatever has their name later must
+/// not find them.
+fn prune(folder: &Path, wanted: &BTreeMap<Key, Spec>) -> Result<()> {
+    let homes: BTreeSet<PathBuf> = wanted.values().map(|spec| home(folder, spec)).collect();
+    for parent in ["kafka", "mariadb", "connect"] {
+        for entry in std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten() {
+            if !homes.contains(&entry.path()) {
+                crate::files::remove_folder(&entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where an object's programs keep what they have.
+fn home(folder: &Path, spec: &Spec) -> PathBuf {
+    match spec {
+        Spec::Cluster(cluster) => crate::kafka::folder(folder, &cluster.name),
+        Spec::Database(database) => crate::mariadb::folder(folder, &database.name),
+        Spec::Connector(connector) => crate::connect::folder(folder, &connector.name),
+    }
 }
 
 /// Where an archive of the world lies as a file.

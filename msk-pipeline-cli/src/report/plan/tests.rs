@@ -59,7 +59,7 @@ fn render(plan: &Plan, paint: bool, width: usize) -> String {
         paint: Paint(paint),
         width,
         verbose: 0,
-        simulated: true,
+        cloud: Cloud::Simulated,
         scale: 180.0,
         notices: &notices,
     };
