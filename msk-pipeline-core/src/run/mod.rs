@@ -9,6 +9,7 @@ mod journal;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 #[cfg(any(test, feature = "testkit"))]
 pub use approval::MockApprover;
