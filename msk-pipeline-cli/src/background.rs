@@ -60,6 +60,10 @@ pub(crate) async fn before(
     let world = state_folder::world(settings, &place.account, &place.region);
     if settings.real {
         if begins(command) || LocalWorld::is_begun(&world) {
+            if let Served::By { real: false, server: Some(server) } = served(&world)? {
+                return Err(Failure::real(&msk_pipeline_real::Error::Served(server)));
+            }
+            LocalWorld::check_programs(&world).map_err(|e| Failure::local(&e))?;
             check(settings, &declaration)?;
             serve(settings, printer, &world, place).await?;
         }
@@ -133,9 +137,6 @@ async fn serve(
     world: &Path,
     place: Place,
 ) -> Result<(), Failure> {
-    if let Served::By { real: false, server: Some(server) } = served(world)? {
-        return Err(Failure::real(&msk_pipeline_real::Error::Served(server)));
-    }
     LocalWorld::open(world, place.with_programs()).await.map_err(|e| Failure::local(&e))?;
     ensure(settings, printer, world).await.map(drop)
 }

@@ -159,9 +159,7 @@ impl LocalWorld {
         if settings.real && !real {
             // Programs can't take over what was made without them.
             real = world.change(|world, time: &mut Mapping| {
-                let now = time.world(wall_now());
-                let fresh = World::new(world.settings.clone());
-                let empty = inventory(world, now) == inventory(&fresh, now);
+                let empty = is_empty(world, time.world(wall_now()));
                 if empty {
                     world.settings.plane = Plane::Real;
                 }
@@ -190,6 +188,20 @@ impl LocalWorld {
     /// True if a world was begun in `folder`.
     pub fn is_begun(folder: &Path) -> bool {
         folder.join("world.json").exists()
+    }
+
+    /// Sees whether real programs can stand behind the world in `folder`; changes nothing.
+    ///
+    /// # Errors
+    /// [`LocalError::Simulated`] where something was made in it without them, or files that can't be used.
+    pub fn check_programs(folder: &Path) -> Result<(), LocalError> {
+        if !Self::is_begun(folder) {
+            return Ok(());
+        }
+        let world = FileWorld::open(folder)?;
+        let now = world.now();
+        let takes = world.read(|w| w.settings.plane == Plane::Real || is_empty(w, now))?;
+        if takes { Ok(()) } else { Err(LocalError::Simulated { folder: folder.to_owned() }) }
     }
 
     /// True if a world was begun in `folder`, and real programs have to stand behind it. One that can't be read says so when it is opened.
@@ -267,6 +279,11 @@ impl LocalWorld {
     }
 }
 
+/// Nothing was made in it.
+fn is_empty(world: &World, now: u64) -> bool {
+    inventory(world, now) == inventory(&World::new(world.settings.clone()), now)
+}
+
 fn inventory(world: &World, now: u64) -> Vec<Row> {
     let rows = services::SERVICES.iter().flat_map(|service| {
         (service.inventory)(world, now).into_iter().map(|(kind, id, state)| Row {
@@ -318,7 +335,11 @@ mod tests {
         group.send().await.unwrap();
         let refused = LocalWorld::open(folder.path(), real(true)).await;
         assert!(matches!(refused, Err(LocalError::Simulated { .. })));
+        let refused = LocalWorld::check_programs(folder.path());
+        assert!(matches!(refused, Err(LocalError::Simulated { .. })));
         local.reset().unwrap();
+        LocalWorld::check_programs(folder.path()).unwrap();
+        assert!(!LocalWorld::has_real_programs(folder.path()), "a look changes nothing");
         assert!(LocalWorld::open(folder.path(), real(true)).await.unwrap().is_real());
         // What it is, it is for everybody, until a reset.
         assert!(LocalWorld::has_real_programs(folder.path()));

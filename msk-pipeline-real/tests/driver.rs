@@ -7,12 +7,14 @@ mod account;
 #[expect(dead_code, reason = "the plane's test uses the rest")]
 mod common;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use account::{Account, Connector};
 use msk_pipeline_emulator::plane;
 use msk_pipeline_emulator::shell::Shared as _;
-use msk_pipeline_real::{Options, RealPlane};
+use msk_pipeline_real::{Options, RealPlane, process};
 use serde_json::{Value, json};
 
 /// Asks until the answer is `wanted`.
@@ -73,7 +75,8 @@ config.providers.secretsmanager.param.region=us-east-1
 config.providers.secretsmanager.param.NotFoundStrategy=fail
 ";
 
-/// RUNNING comes from real tasks, an update that does not run goes back, and nothing is left when all is deleted.
+/// RUNNING comes from real tasks, an update that does not run goes back, every operation acts on the programs, those that die come back with
+/// what they had, and nothing is left when all is deleted.
 #[tokio::test]
 async fn a_pipeline_made_over_the_wire_runs_for_real() {
     if !common::wanted() {
@@ -162,11 +165,24 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
         .expect("accepted");
     common::until_read(&plane, &bootstrap, "cdc.shop.orders", "after the rollback").await;
 
-    let reboot = account.reboot_broker(&cluster, 2);
-    until("the reboot", "REBOOT_COMPLETE", || account.cluster_operation_state(&reboot)).await;
-    sql("admin", &master, "INSERT INTO shop.orders VALUES (43, 'after the reboot')")
-        .expect("accepted");
-    common::until_read(&plane, &bootstrap, "cdc.shop.orders", "after the reboot").await;
+    let stage = Stage { account: &account, bootstrap, connector, cluster, endpoint, master };
+    stage.operations(&plane).await;
+    stage.deaths(&plane, &folder.path().join("real")).await;
+
+    // A plane that ends at once, and another in its place: what was on the topics and in the database is there.
+    drop(plane);
+    tell.await.expect("told");
+    let options = Options::new(folder.path().join("real"), common::toolbox());
+    let (plane, mut events) = RealPlane::start(account.shared(), options).expect("another plane");
+    let tell = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            println!("  {event}");
+        }
+    });
+    until("the worker", "RUNNING", || stage.worker(&folder.path().join("real"))).await;
+    common::until_read(&plane, &stage.bootstrap, "cdc.shop.orders", "a real row").await;
+    stage.row(&plane, 60, "after another plane began").await;
+    let Stage { connector, cluster, .. } = stage;
 
     account.delete_connector(&connector);
     account.delete_instance("orders-1");
@@ -176,4 +192,105 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
         .await;
     plane.stop();
     tell.await.expect("told");
+}
+
+/// A pipeline that runs.
+struct Stage<'a> {
+    account: &'a Account,
+    bootstrap: String,
+    connector: String,
+    cluster: String,
+    endpoint: String,
+    master: String,
+}
+
+impl Stage<'_> {
+    /// Inserts a row, as the master. While the database is away it is tried again.
+    async fn insert(&self, plane: &RealPlane, id: u32, note: &str) {
+        let deadline = Instant::now() + Duration::from_mins(2);
+        let statement = format!("INSERT IGNORE INTO shop.orders VALUES ({id}, '{note}')");
+        let insert =
+            || common::mariadb(plane.hosts()[&self.endpoint], "admin", &self.master, &statement);
+        while let Err(error) = insert() {
+            assert!(Instant::now() < deadline, "{note}: {error}");
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+
+    /// Inserts a row and waits for its event.
+    async fn row(&self, plane: &RealPlane, id: u32, note: &str) {
+        self.insert(plane, id, note).await;
+        common::until_read(plane, &self.bootstrap, "cdc.shop.orders", note).await;
+    }
+
+    fn connector_state(&self) -> String {
+        let shown = self.account.describe_connector(&self.connector);
+        shown["connectorState"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn pid(plane: &Path, program: &str) -> Option<i32> {
+        let running = process::running(plane).expect("a list");
+        running.into_iter().find(|p| p.name.starts_with(program)).map(|p| p.pid)
+    }
+
+    fn worker(&self, plane: &Path) -> String {
+        let there = Self::pid(plane, "Connect worker").is_some();
+        if there { self.connector_state() } else { "no worker".into() }
+    }
+
+    /// What MSK, MSK Connect and RDS offer acts on the programs.
+    async fn operations(&self, plane: &RealPlane) {
+        let reboot = self.account.reboot_broker(&self.cluster, 2);
+        let state = || self.account.cluster_operation_state(&reboot);
+        until("the broker's reboot", "REBOOT_COMPLETE", state).await;
+        self.row(plane, 43, "after the reboot").await;
+
+        self.account.switch_connector(&self.connector, "PUT", "pause");
+        until("the connector", "PAUSED", || self.connector_state()).await;
+        self.insert(plane, 44, "written while paused").await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let read = common::read(plane, &self.bootstrap, "cdc.shop.orders").await;
+        assert!(!read.contains("written while paused"), "a paused connector reads nothing");
+        self.account.switch_connector(&self.connector, "PUT", "resume");
+        until("the connector", "RUNNING", || self.connector_state()).await;
+        self.row(plane, 44, "written while paused").await;
+
+        let restart = self.account.switch_connector(&self.connector, "POST", "restart");
+        until("the restart", "RESTART_COMPLETE", || self.account.operation_state(&restart)).await;
+        self.row(plane, 45, "after the restart").await;
+
+        let other = self.account.plugin("debezium-2", &with_a_file(common::plugin(), "NOTES.txt"));
+        until("the other plugin", "ACTIVE", || self.account.plugin_state(&other)).await;
+        let change = self.account.change_plugin(&self.connector, &other);
+        until("the update", "UPDATE_COMPLETE", || self.account.operation_state(&change)).await;
+        self.row(plane, 46, "after the other plugin").await;
+
+        self.account.reboot_instance("orders-1");
+        until("the instance", "available", || self.account.instance_status("orders-1")).await;
+        self.row(plane, 47, "after the instance was rebooted").await;
+    }
+
+    /// Programs that die are started again, with what they had.
+    async fn deaths(&self, plane: &RealPlane, folder: &Path) {
+        for (n, program) in ["MariaDB", "broker 1", "Connect worker"].into_iter().enumerate() {
+            let pid = Self::pid(folder, program).expect("it runs");
+            let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            assert!(status.expect("kill runs").success());
+            let again =
+                || Self::pid(folder, program).filter(|p| *p != pid).map_or("gone", |_| "back");
+            until(program, "back", || again().to_owned()).await;
+            let id = 50 + u32::try_from(n).expect("few");
+            self.row(plane, id, &format!("after the death of {program}")).await;
+        }
+    }
+}
+
+/// The same archive with one more file.
+fn with_a_file(archive: PathBuf, name: &str) -> Vec<u8> {
+    use std::io::Write as _;
+    let bytes = std::io::Cursor::new(std::fs::read(archive).expect("packed"));
+    let mut archive = zip::ZipWriter::new_append(bytes).expect("a ZIP");
+    archive.start_file(name, zip::write::SimpleFileOptions::default()).expect("begun");
+    archive.write_all(b"of a test").expect("written");
+    archive.finish().expect("whole").into_inner()
 }

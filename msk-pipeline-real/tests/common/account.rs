@@ -289,6 +289,11 @@ impl Account {
         between(&text, "DBInstanceStatus").to_owned()
     }
 
+    pub(crate) fn reboot_instance(&self, name: &str) {
+        let pairs = [("DBInstanceIdentifier", name)];
+        self.form("rds", "2014-10-31", "RebootDBInstance", &pairs);
+    }
+
     pub(crate) fn delete_instance(&self, name: &str) {
         self.form(
             "rds",
@@ -368,6 +373,23 @@ impl Account {
             &uri,
             &json!({ "connectorConfiguration": configuration }),
         );
+        answer["connectorOperationArn"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Lets it run another plugin; the operation's ARN.
+    pub(crate) fn change_plugin(&self, arn: &str, plugin: &str) -> String {
+        let shown = self.describe_connector(arn);
+        let version = shown["currentVersion"].as_str().expect("a version");
+        let uri = format!("/v1/connectors/{}?currentVersion={version}", encoded(arn));
+        let plugins = json!([{ "customPlugin": { "customPluginArn": plugin, "revision": 1 } }]);
+        let answer = self.rest("kafkaconnect", "PUT", &uri, &json!({ "plugins": plugins }));
+        answer["connectorOperationArn"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Pauses, resumes or restarts it; the operation's ARN.
+    pub(crate) fn switch_connector(&self, arn: &str, method: &str, what: &str) -> String {
+        let uri = format!("/v1/connectors/{}/{what}", encoded(arn));
+        let answer = self.rest("kafkaconnect", method, &uri, &json!({}));
         answer["connectorOperationArn"].as_str().expect("an ARN").to_owned()
     }
 

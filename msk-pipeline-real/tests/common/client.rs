@@ -1,5 +1,6 @@
 //! A Kafka client that can fetch: TLS, `SaslHandshake` with OAUTHBEARER, `Fetch` v4.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -40,15 +41,15 @@ fn token(host: &str, credentials: &Credentials, region: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("https://{host}/?{query}"))
 }
 
-async fn call(stream: &mut Stream, api: i16, version: i16, body: &[u8]) -> Vec<u8> {
+async fn call(stream: &mut Stream, api: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
     let frame =
         [&api.to_be_bytes()[..], &version.to_be_bytes(), &[0, 0, 0, 1, 0xff, 0xff], body].concat();
     let len = u32::try_from(frame.len()).expect("short");
-    stream.write_all(&[&len.to_be_bytes()[..], &frame].concat()).await.expect("written");
-    let len = stream.read_u32().await.expect("an answer");
+    stream.write_all(&[&len.to_be_bytes()[..], &frame].concat()).await?;
+    let len = stream.read_u32().await?;
     let mut answer = vec![0; len as usize];
-    stream.read_exact(&mut answer).await.expect("whole");
-    answer
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
 }
 
 fn string(text: &str) -> Vec<u8> {
@@ -64,6 +65,18 @@ pub(crate) async fn fetch(
     region: &str,
     topic: &str,
 ) -> String {
+    try_fetch(address, host, ca, credentials, region, topic).await.expect("a broker that answers")
+}
+
+/// The same of a broker that may be away.
+pub(crate) async fn try_fetch(
+    address: SocketAddr,
+    host: &str,
+    ca: &str,
+    credentials: &Credentials,
+    region: &str,
+    topic: &str,
+) -> io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).expect("PEM")).expect("a certificate");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -72,14 +85,14 @@ pub(crate) async fn fetch(
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let tcp = TcpStream::connect(address).await.expect("a listener");
+    let tcp = TcpStream::connect(address).await?;
     let name = ServerName::try_from(host.to_owned()).expect("a name");
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("TLS");
-    let answer = call(&mut stream, 17, 1, &string("OAUTHBEARER")).await;
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+    let answer = call(&mut stream, 17, 1, &string("OAUTHBEARER")).await?;
     assert_eq!(&answer[4..6], b"\0\0");
     let message = format!("n,,\u{1}auth=Bearer {}\u{1}\u{1}", token(host, credentials, region));
     let len = i32::try_from(message.len()).expect("short").to_be_bytes();
-    let answer = call(&mut stream, 36, 1, &[&len[..], message.as_bytes()].concat()).await;
+    let answer = call(&mut stream, 36, 1, &[&len[..], message.as_bytes()].concat()).await?;
     assert_eq!(&answer[4..6], b"\0\0", "{}", String::from_utf8_lossy(&answer));
     let body = [
         &(-1_i32).to_be_bytes()[..], // a consumer
@@ -95,5 +108,5 @@ pub(crate) async fn fetch(
         &(1_i32 << 22).to_be_bytes(),
     ]
     .concat();
-    String::from_utf8_lossy(&call(&mut stream, 1, 4, &body).await).into_owned()
+    Ok(String::from_utf8_lossy(&call(&mut stream, 1, 4, &body).await?).into_owned())
 }

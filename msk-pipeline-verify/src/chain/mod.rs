@@ -12,6 +12,7 @@ mod iam;
 pub mod kafka;
 pub mod mysql;
 pub mod postgres;
+pub mod records;
 mod socks;
 
 use std::time::Duration;
