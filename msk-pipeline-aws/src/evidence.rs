@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_kafkaconnect::operation::describe_connector::DescribeConnectorOutput;
 use aws_sdk_kafkaconnect::types::{ConnectorOperationSummary, WorkerConfigurationDescription};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use msk_pipeline_core::kind::{CallError, Kind as _};
 use msk_pipeline_verify::cause::{Evidence, Facts, Reported, Status};
 
 use crate::Session;
 use crate::error::{absent, classify};
-use crate::kinds::connector::observe::{find, operations, without_secret};
+use crate::kinds::connector::observe::{
+    configuration, find, log_group, operation, operations, without_secret,
+};
 use crate::kinds::connector::{Connector, logs};
-use crate::kinds::millis;
+use crate::kinds::{millis, worker_configuration};
 
 /// True if recorded objects of this kind are connectors, whose name [`evidence`] takes.
 pub fn is_connector(kind: &str) -> bool {
@@ -66,11 +66,9 @@ pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Told>
     if let Some(worker) = described.worker_configuration() {
         evidence.worker_config = worker_config(session, worker).await?;
     }
-    let logs = described.log_delivery().and_then(|l| l.worker_log_delivery());
-    let group = logs.and_then(|l| l.cloud_watch_logs()).filter(|l| l.enabled());
-    if let Some(group) = group.and_then(|l| l.log_group()) {
+    if let Some(group) = log_group(&described) {
         let since = since.and_then(|t| t.to_millis().ok());
-        evidence.lines = logs::all(&session.logs, group, since).await?;
+        evidence.lines = logs::all(&session.logs, &group, since).await?;
     }
     Ok(Some(Told { state, evidence }))
 }
@@ -87,12 +85,8 @@ async fn reported(
         Some(reported).filter(|r| !r.code.is_empty() || !r.message.is_empty())
     };
     if let Some(arn) = newest.and_then(|o| o.connector_operation_arn()) {
-        let client = &session.kafkaconnect;
-        let operation =
-            client.describe_connector_operation().connector_operation_arn(arn).send().await;
-        let operation =
-            operation.map_err(|e| classify("kafkaconnect:DescribeConnectorOperation", e));
-        let error = absent(operation)?.and_then(|o| o.error_info().cloned());
+        let operation = absent(operation(&session.kafkaconnect, arn).await)?;
+        let error = operation.and_then(|o| o.error_info().cloned());
         if let Some(error) = error.and_then(|e| said(e.code(), e.message())) {
             return Ok(Some(error));
         }
@@ -100,25 +94,13 @@ async fn reported(
     Ok(connector.state_description().and_then(|s| said(s.code(), s.message())))
 }
 
-fn configuration(connector: &DescribeConnectorOutput) -> BTreeMap<String, String> {
-    let pairs = connector.connector_configuration().into_iter().flatten();
-    pairs.map(|(key, value)| (key.clone(), without_secret(key, value))).collect()
-}
-
 async fn worker_config(
     session: &Session,
     worker: &WorkerConfigurationDescription,
 ) -> Result<BTreeMap<String, String>, CallError> {
-    let client = &session.kafkaconnect;
-    let described = client
-        .describe_worker_configuration()
-        .set_worker_configuration_arn(worker.worker_configuration_arn().map(str::to_owned))
-        .send()
-        .await
-        .map_err(|e| classify("kafkaconnect:DescribeWorkerConfiguration", e));
-    let revision = absent(described)?.and_then(|w| w.latest_revision().cloned());
-    let content = revision.and_then(|r| STANDARD.decode(r.properties_file_content()?).ok());
-    let text = content.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let arn = worker.worker_configuration_arn().unwrap_or_default();
+    let described = absent(worker_configuration::describe(&session.kafkaconnect, arn).await)?;
+    let text = described.as_ref().map(worker_configuration::properties).unwrap_or_default();
     let lines = text.lines().filter_map(|line| line.split_once('='));
     let pairs = lines.map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()));
     Ok(pairs.map(|(key, value)| (key.clone(), without_secret(&key, &value))).collect())

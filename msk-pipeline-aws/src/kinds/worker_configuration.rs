@@ -12,6 +12,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_kafkaconnect::Client;
+use aws_sdk_kafkaconnect::operation::describe_worker_configuration::DescribeWorkerConfigurationOutput;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use msk_pipeline_core::kind::{
@@ -27,7 +29,7 @@ use crate::tags::{Tags, marked};
 
 /// The kind.
 pub struct WorkerConfiguration {
-    client: aws_sdk_kafkaconnect::Client,
+    client: Client,
 }
 
 /// What is wanted.
@@ -150,23 +152,14 @@ impl Kind for WorkerConfiguration {
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {
         let Some(arn) = self.find(&target.props.name).await? else { return Ok(None) };
-        let answer = self
-            .client
-            .describe_worker_configuration()
-            .worker_configuration_arn(&arn)
-            .send()
-            .await
-            .map_err(|e| classify("kafkaconnect:DescribeWorkerConfiguration", e));
-        let Some(worker) = absent(answer)? else { return Ok(None) };
+        let Some(worker) = absent(describe(&self.client, &arn).await)? else { return Ok(None) };
         let Some(tags) = absent(connect::tags(&self.client, &arn).await)? else { return Ok(None) };
         let revision = worker.latest_revision();
-        let content = revision.and_then(|r| r.properties_file_content()).unwrap_or_default();
-        let decoded = STANDARD.decode(content).unwrap_or_default();
         let state = worker.worker_configuration_state();
         Ok(Some(Seen {
             state: state.map(|s| s.as_str().to_owned()).unwrap_or_default(),
             revision: revision.map_or(1, |r| r.revision().max(1)),
-            properties: String::from_utf8_lossy(&decoded).into_owned(),
+            properties: properties(&worker),
             arn,
             tags,
         }))
@@ -222,6 +215,26 @@ impl Kind for WorkerConfiguration {
             }
         }
     }
+}
+
+/// The worker configuration with this ARN.
+pub(crate) async fn describe(
+    client: &Client,
+    arn: &str,
+) -> Result<DescribeWorkerConfigurationOutput, CallError> {
+    client
+        .describe_worker_configuration()
+        .worker_configuration_arn(arn)
+        .send()
+        .await
+        .map_err(|e| classify("kafkaconnect:DescribeWorkerConfiguration", e))
+}
+
+/// Its properties file, as text. What isn't text in base64 is none.
+pub(crate) fn properties(described: &DescribeWorkerConfigurationOutput) -> String {
+    let revision = described.latest_revision();
+    let content = revision.and_then(|r| r.properties_file_content()).unwrap_or_default();
+    String::from_utf8_lossy(&STANDARD.decode(content).unwrap_or_default()).into_owned()
 }
 
 fn create(want: &Props, mark: &Mark) -> Proposed<Call> {

@@ -43,7 +43,7 @@ pub(super) async fn observe(
     let pursued = pursued(target, &operations);
     let mut since = connector.creation_time().copied();
     if let Some(pursued) = pursued
-        && let Some(operation) = absent(operation(kind, &pursued).await)?
+        && let Some(operation) = absent(operation(&kind.client, &pursued).await)?
     {
         since = operation.creation_time().copied();
         seen.operation = Some(described(&operation));
@@ -135,11 +135,12 @@ fn pursued(target: &Target<Connector>, operations: &[ConnectorOperationSummary])
         .map(str::to_owned)
 }
 
-async fn operation(
-    kind: &Connector,
+/// The operation with this ARN.
+pub(crate) async fn operation(
+    client: &Client,
     arn: &str,
 ) -> Result<DescribeConnectorOperationOutput, CallError> {
-    kind.client
+    client
         .describe_connector_operation()
         .connector_operation_arn(arn)
         .send()
@@ -172,8 +173,6 @@ fn seen(arn: String, c: &DescribeConnectorOutput) -> Seen {
         list.sort();
         list
     };
-    let logs = c.log_delivery().and_then(|l| l.worker_log_delivery());
-    let group = logs.and_then(|l| l.cloud_watch_logs()).filter(|l| l.enabled());
     let plugin = c.plugins().first().and_then(|p| p.custom_plugin());
     Seen {
         arn,
@@ -201,19 +200,27 @@ fn seen(arn: String, c: &DescribeConnectorOutput) -> Seen {
         worker: c
             .worker_configuration()
             .map(|w| (text(w.worker_configuration_arn()), w.revision())),
-        configuration: c
-            .connector_configuration()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (key.clone(), without_secret(key, value)))
-            .collect::<BTreeMap<_, _>>(),
-        log_group: group.and_then(|l| l.log_group()).map(str::to_owned),
+        configuration: configuration(c),
+        log_group: log_group(c),
         tags: BTreeMap::new(),
         newest_operation: None,
         since: None,
         operation: None,
         log_says: None,
     }
+}
+
+/// A connector's configuration, without the values that look like secrets.
+pub(crate) fn configuration(c: &DescribeConnectorOutput) -> BTreeMap<String, String> {
+    let pairs = c.connector_configuration().into_iter().flatten();
+    pairs.map(|(key, value)| (key.clone(), without_secret(key, value))).collect()
+}
+
+/// The log group that its workers write to.
+pub(crate) fn log_group(c: &DescribeConnectorOutput) -> Option<String> {
+    let logs = c.log_delivery().and_then(|l| l.worker_log_delivery());
+    let group = logs.and_then(|l| l.cloud_watch_logs()).filter(|l| l.enabled());
+    group.and_then(|l| l.log_group()).map(str::to_owned)
 }
 
 fn capacity(c: &CapacityDescription) -> Option<Capacity> {
