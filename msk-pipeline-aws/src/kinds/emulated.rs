@@ -2,15 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use msk_pipeline_core::kind::{
     Class, Guard, Kind, MarkSeen, Next, Proposed, Pursuit, Recorded, Target,
 };
-use msk_pipeline_emulator::Request;
-use msk_pipeline_emulator::shell::InProcess;
-use msk_pipeline_emulator::world::{Settings, World};
 
 use super::aurora_cluster::{self, AuroraCluster, Capacity, OnDestroy};
 use super::aurora_instance::{self, AuroraInstance};
@@ -20,43 +15,8 @@ use super::db_parameter_group::DbParameterGroup;
 use super::db_subnet_group::{self, DbSubnetGroup};
 use super::parameter_group;
 use super::secret::{self, Secret};
-use super::testing::{case, mark};
+use super::testing::{Cloud, case, mark};
 use crate::Session;
-use crate::session::{Handler, PlainRequest, PlainResponse};
-
-/// An embedded AWS whose time the test moves.
-struct Cloud {
-    world: Arc<InProcess>,
-    now: AtomicU64,
-}
-
-#[async_trait]
-impl Handler for Cloud {
-    async fn handle(&self, request: PlainRequest) -> Option<PlainResponse> {
-        let request = Request {
-            method: request.method,
-            path: request.path,
-            query: request.query,
-            headers: request.headers,
-            body: request.body.into(),
-        };
-        let answer = self.world.call(self.now.load(Ordering::Relaxed), &request);
-        let (status, headers, body) = (answer.status, answer.headers, answer.body.to_vec());
-        Some(PlainResponse { status, headers, body })
-    }
-}
-
-impl Cloud {
-    fn new() -> Arc<Self> {
-        let settings = Settings::default();
-        let now = AtomicU64::new(settings.epoch + 60_000);
-        Arc::new(Self { world: InProcess::new(World::new(settings)), now })
-    }
-
-    fn pass(&self, seconds: u64) {
-        self.now.fetch_add(seconds * 1000, Ordering::Relaxed);
-    }
-}
 
 /// A resource: its kind, and what a state would remember.
 struct Resource<K: Kind> {

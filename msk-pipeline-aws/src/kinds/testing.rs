@@ -1,9 +1,13 @@
 //! What the tests of `calls` share: a case in one line, and what comes next in one word a call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{Case, Kind, Mark, Next, Recorded, Verdict};
+use msk_pipeline_emulator::Request;
+use msk_pipeline_emulator::shell::InProcess;
+use msk_pipeline_emulator::world::{Settings, World};
 
 use crate::Session;
 use crate::session::{Handler, PlainRequest, PlainResponse};
@@ -68,4 +72,43 @@ pub(crate) fn ops<C, O>(next: &Next<C, O>) -> String {
         Next::Refuse { .. } => "refuse".into(),
         Next::Failed { .. } => "failed".into(),
     }
+}
+
+/// An embedded AWS whose time the test moves.
+pub(crate) struct Cloud {
+    world: Arc<InProcess>,
+    now: AtomicU64,
+}
+
+#[async_trait]
+impl Handler for Cloud {
+    async fn handle(&self, request: PlainRequest) -> Option<PlainResponse> {
+        let request = Request {
+            method: request.method,
+            path: request.path,
+            query: request.query,
+            headers: request.headers,
+            body: request.body.into(),
+        };
+        let answer = self.world.call(self.now.load(Ordering::Relaxed), &request);
+        let (status, headers, body) = (answer.status, answer.headers, answer.body.to_vec());
+        Some(PlainResponse { status, headers, body })
+    }
+}
+
+impl Cloud {
+    pub(crate) fn new() -> Arc<Self> {
+        let settings = Settings::default();
+        let now = AtomicU64::new(settings.epoch + 60_000);
+        Arc::new(Self { world: InProcess::new(World::new(settings)), now })
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.now.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+/// When its time begins, in milliseconds since 1970.
+pub(crate) fn epoch() -> i64 {
+    i64::try_from(Settings::default().epoch).unwrap()
 }

@@ -142,6 +142,7 @@ pub(super) fn filter(world: &World, now: Millis, input: &Value) -> Result<Value,
         Some((forward, _)) => forward,
         None => input["startFromHead"].as_bool().unwrap_or(true),
     };
+    rules::descending_begins_late_enough(forward, from)?;
     let mut events: Vec<(&str, &Event)> = group
         .visible_streams(now)
         .filter(|stream| names.is_empty() || names.contains(&stream.name.as_str()))

@@ -25,6 +25,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "botocore logs DescribeLogStreams; turbot/steampipe-plugin-aws #1949",
     ),
     ("names_or_prefix", "botocore logs FilterLogEvents"),
+    ("descending_begins_late_enough", "botocore logs FilterLogEvents startFromHead (text (U))"),
     ("batch_is_in_order", "botocore logs PutLogEvents; dibog/cloudwatch-logback-appender #17"),
     ("batch_fits", "botocore logs PutLogEvents"),
     ("batch_spans_a_day", "botocore logs PutLogEvents"),
@@ -168,6 +169,17 @@ pub(super) fn names_or_prefix(names: bool, prefix: Option<&str>) -> Check {
     if names && prefix.is_some() {
         return invalid(
             "logStreamNames and logStreamNamePrefix are mutually exclusive parameters.",
+        );
+    }
+    Ok(())
+}
+
+/// The newest come first only where the search begins in 2024 or later (botocore `FilterLogEvents`, `startFromHead`; text (U)).
+pub(super) fn descending_begins_late_enough(forward: bool, from: Option<Millis>) -> Check {
+    // 2024-01-01T00:00:00Z
+    if !forward && from.is_some_and(|from| from < 1_704_067_200_000) {
+        return invalid(
+            "startFromHead can be false only with a startTime on or after Jan 1, 2024 00:00:00 UTC.",
         );
     }
     Ok(())

@@ -313,6 +313,14 @@ mod each_rule {
         Account::with_stream().refused("FilterLogEvents", input, INVALID);
     }
 
+    #[test]
+    fn descending_begins_late_enough() {
+        let input =
+            |from: u64| json!({ "logGroupName": "g", "startFromHead": false, "startTime": from });
+        Account::with_group().refused("FilterLogEvents", input(1_704_067_199_999), INVALID);
+        Account::with_group().ok("FilterLogEvents", input(1_704_067_200_000));
+    }
+
     #[track_caller]
     fn batch_refused(events: &[(Millis, &str)]) {
         let events: Vec<Value> =
