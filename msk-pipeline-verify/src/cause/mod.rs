@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evidence::{Evidence, Facts, Reported, Status, Task};
 pub use known::Layer;
+pub use known::worker::is_reserved as is_reserved_worker_key;
 pub use log::LogLine;
 pub use watch::Watch;
 

@@ -1,11 +1,11 @@
 //! What can't work, or should be looked at: found before the first request, each with what to do.
 
 use msk_pipeline_core::dsl::Expansion;
+use msk_pipeline_verify::cause::is_reserved_worker_key;
 
 use super::around::{self, Cluster, Source};
 use super::keys::{
-    BOOLEANS, FREE_PREFIXES, KNOWN, NUMBERS, RENAMED, VALUES, WORKER_CONSUMER, WORKER_NAMES,
-    WORKER_PREFIXES, WORKER_PRODUCER,
+    BOOLEANS, FREE_PREFIXES, KNOWN, NUMBERS, RENAMED, VALUES, WORKER_CONSUMER, WORKER_PRODUCER,
 };
 use super::{Connector, PROVIDER, Parts, Snapshot};
 use crate::components::kafka::Listener;
@@ -508,7 +508,7 @@ fn worker(key: &str, cx: &mut Expansion<'_>) {
             return;
         }
     }
-    if WORKER_NAMES.contains(&key) || WORKER_PREFIXES.iter().any(|p| key.starts_with(p)) {
+    if is_reserved_worker_key(key) {
         cx.error(&at, format!("MSK Connect keeps `{key}` for itself"), "leave it out");
     }
 }

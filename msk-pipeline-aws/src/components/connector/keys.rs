@@ -279,42 +279,6 @@ pub(super) const NUMBERS: &[(&str, i64, i64)] = &[
 
 const INT: i64 = i32::MAX as i64;
 
-/// What MSK Connect keeps for itself in a worker configuration (handbook msk.md §7.1).
-pub(super) const WORKER_PREFIXES: &[&str] = &[
-    "access.control.",
-    "admin.",
-    "client.",
-    "connect.",
-    "inter.worker.",
-    "internal.",
-    "listeners.https.",
-    "metrics.",
-    "rest.",
-    "sasl.",
-    "security.",
-    "socket.",
-    "ssl.",
-    "topic.tracking.",
-    "worker.",
-];
-
-/// The same, by name.
-pub(super) const WORKER_NAMES: &[&str] = &[
-    "bootstrap.servers",
-    "config.storage.topic",
-    "connections.max.idle.ms",
-    "connector.client.config.override.policy",
-    "group.id",
-    "listeners",
-    "metric.reporters",
-    "plugin.path",
-    "receive.buffer.bytes",
-    "response.http.headers.config",
-    "scheduled.rebalance.max.delay.ms",
-    "send.buffer.bytes",
-    "status.storage.topic",
-];
-
 /// All that may follow `producer.` in a worker configuration.
 pub(super) const WORKER_PRODUCER: &[&str] = &[
     "acks",

@@ -15,7 +15,7 @@ mod mysql;
 mod plugin;
 mod postgres;
 mod secret;
-mod worker;
+pub(super) mod worker;
 
 use serde::{Deserialize, Serialize};
 

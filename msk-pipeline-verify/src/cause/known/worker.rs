@@ -106,12 +106,15 @@ const RESERVED_KEYS: &[&str] = &[
     "status.storage.topic",
 ];
 
+/// True if MSK Connect keeps the key for itself and refuses a worker configuration that has it. Of `producer.` and `consumer.`, of which it
+/// takes some, this says nothing.
+pub fn is_reserved(key: &str) -> bool {
+    RESERVED_KEYS.contains(&key) || RESERVED.iter().any(|prefix| key.starts_with(prefix))
+}
+
 fn reserved_key(evidence: &Evidence, _: Option<&str>) -> Option<Gaps> {
-    let reserved = |key: &&String| {
-        RESERVED_KEYS.contains(&key.as_str())
-            || RESERVED.iter().any(|prefix| key.starts_with(prefix))
-    };
-    let keys: Vec<_> = evidence.worker_config.keys().filter(reserved).cloned().collect();
+    let keys = evidence.worker_config.keys().filter(|key| is_reserved(key));
+    let keys: Vec<_> = keys.cloned().collect();
     if keys.is_empty() || !evidence.failed() {
         return None;
     }
