@@ -1,44 +1,11 @@
 //! The binary as a user meets it: exit codes, diagnostics, what is written, the JSON stream.
 
+mod common;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
+use common::{command, err, expect, out, with_file};
 use serde_json::Value;
-
-fn run(folder: &Path, args: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
-    for (name, _) in
-        std::env::vars().filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_"))
-    {
-        command.env_remove(name);
-    }
-    command.env("XDG_CACHE_HOME", folder.join("cache"));
-    command.env_remove("CI").current_dir(folder).args(args.split_whitespace()).stdin(Stdio::null());
-    command.output().expect("runs")
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs and checks the exit code.
-#[track_caller]
-fn expect(folder: &Path, args: &str, code: i32) -> Output {
-    let output = run(folder, args);
-    assert_eq!(output.status.code(), Some(code), "{args}\n{}{}", out(&output), err(&output));
-    output
-}
-
-fn with_file(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("pipeline.toml"), text).expect("written");
-    folder
-}
 
 #[test]
 fn init_writes_a_file_that_is_valid_and_never_over_another() {
@@ -123,7 +90,7 @@ fn without_a_terminal_nothing_is_asked_and_the_flag_is_named() {
 fn a_stream_parses_and_ends_with_one_result() {
     let folder = tempfile::tempdir().expect("a folder");
     expect(folder.path(), "init", 0);
-    let output = run(folder.path(), "apply --local --json");
+    let output = command(folder.path(), "apply --local --json").output().expect("runs");
     let lines: Vec<Value> =
         out(&output).lines().map(|l| serde_json::from_str(l).expect("each line is JSON")).collect();
     let results = lines.iter().filter(|l| l["event"] == "result").count();
@@ -164,13 +131,8 @@ fn looking_at_the_embedded_aws_does_not_begin_it() {
 fn ci_needs_a_word_about_state() {
     let folder = tempfile::tempdir().expect("a folder");
     expect(folder.path(), "init", 0);
-    let output = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"))
-        .current_dir(folder.path())
-        .args(["apply", "--auto-approve"])
-        .env("CI", "true")
-        .stdin(Stdio::null())
-        .output()
-        .expect("runs");
+    let output = command(folder.path(), "apply --auto-approve").env("CI", "true").output();
+    let output = output.expect("runs");
     assert_eq!(output.status.code(), Some(3));
     assert!(err(&output).contains("state ="));
 }

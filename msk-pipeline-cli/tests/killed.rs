@@ -15,17 +15,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{command, expect};
+use common::{SMALL, command, expect, with_file, with_state};
 use serde_json::Value;
-
-const FILE: &str = r#"
-[pipeline]
-name = "orders"
-region = "us-east-1"
-[network]
-vpc = { tags = { Name = "default-vpc" } }
-[kafka.main]
-"#;
 
 /// The longest that a run is left alone before it is killed, and a little longer than a create takes.
 const PATIENCE_MS: u64 = 12_000;
@@ -67,12 +58,10 @@ fn killed(folder: &Path, verb: &str) -> bool {
     run.wait().expect("dead").code().is_none()
 }
 
-fn kills(state: &str, forgets: bool) {
+fn kills(state: Option<&str>, forgets: bool) {
     let wanted = std::env::var("MSKP_KILLS").map_or(6, |n| n.parse::<u32>().expect("a number"));
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = with_file(&state.map_or_else(|| SMALL.to_owned(), with_state));
     let folder = folder.path();
-    let file = FILE.replace("[network]", &format!("{state}[network]"));
-    fs::write(folder.join("pipeline.toml"), file).expect("written");
     expect(folder, "--local state init", 0);
     expect(folder, "--local apply --auto-approve", 0);
     expect(folder, "--local destroy --auto-approve", 0);
@@ -102,10 +91,10 @@ fn kills(state: &str, forgets: bool) {
 
 #[test]
 fn kills_are_survived_with_state_in_a_folder() {
-    kills("", false);
+    kills(None, false);
 }
 
 #[test]
 fn kills_are_survived_with_state_in_s3_and_nothing_left_here() {
-    kills("state = \"s3://acme-state/team\"\n", true);
+    kills(Some("s3://acme-state/team"), true);
 }

@@ -11,23 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{command, err, expect, out};
+use common::{SMALL, command, err, expect, out, with_file};
 use serde_json::Value;
-
-const FILE: &str = r#"
-[pipeline]
-name = "orders"
-region = "us-east-1"
-[network]
-vpc = { tags = { Name = "default-vpc" } }
-[kafka.main]
-"#;
-
-fn with_file(text: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("pipeline.toml"), text).expect("written");
-    folder
-}
 
 /// A run that is under way, up to a line with `until`, and its stderr from there.
 fn begin(folder: &Path, args: &str, until: &str) -> (Child, BufReader<std::process::ChildStderr>) {
@@ -65,7 +50,7 @@ fn clusters(folder: &Path) -> usize {
 #[test]
 fn a_signal_leaves_what_goes_on_and_the_next_run_continues() {
     for (name, twice) in [("-INT", false), ("-TERM", false), ("-INT", true)] {
-        let folder = with_file(FILE);
+        let folder = with_file(SMALL);
         let folder = folder.path();
         let before = inventory(folder);
         let (mut child, mut lines) =
@@ -101,7 +86,7 @@ fn a_signal_leaves_what_goes_on_and_the_next_run_continues() {
 
 #[test]
 fn a_saved_plan_is_carried_out_once_and_only_as_it_was_shown() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     expect(folder, "--local plan --out one.json", 0);
     expect(folder, "--local apply one.json --auto-approve", 0);
@@ -109,7 +94,7 @@ fn a_saved_plan_is_carried_out_once_and_only_as_it_was_shown() {
     assert!(text.contains("carried out already"), "{text}");
 
     let edit = |what: &str| {
-        let with = format!("{FILE}brokers = {{ storage_gib = {what} }}\n");
+        let with = format!("{SMALL}brokers = {{ storage_gib = {what} }}\n");
         fs::write(folder.join("pipeline.toml"), with).expect("written");
     };
     edit("200");
@@ -160,7 +145,7 @@ fn files(folder: &Path) -> Vec<String> {
 fn planning_writes_nothing_beside_the_file() {
     let connector = "[database.db]\n[connector.c]\nsource = \"db\"\ntables = [\"shop.orders\"]\n";
     let plugin = "plugin = { file = \"plugin.zip\" }\n";
-    let folder = with_file(&format!("{FILE}{connector}{plugin}"));
+    let folder = with_file(&format!("{SMALL}{connector}{plugin}"));
     let folder = folder.path();
     // What can't be packed is told before anything is begun, by every command.
     for verb in ["validate", "plan", "status", "apply --auto-approve", "destroy --auto-approve"] {
@@ -169,7 +154,7 @@ fn planning_writes_nothing_beside_the_file() {
         assert!(code == 0 || text.contains("plugin.zip"), "{verb}: {text}");
         assert_eq!(files(folder), ["pipeline.toml"], "{verb}");
     }
-    fs::write(folder.join("pipeline.toml"), FILE).expect("written");
+    fs::write(folder.join("pipeline.toml"), SMALL).expect("written");
     let plan = out(&expect(folder, "--local plan", 0));
     assert!(plan.contains("kafka.main.cluster"), "{plan}");
     expect(folder, "--local status", 0);
@@ -180,7 +165,7 @@ fn planning_writes_nothing_beside_the_file() {
 #[test]
 fn a_kept_database_is_named_where_it_is_forgotten_and_taken_back() {
     let folder =
-        with_file(&FILE.replace("[kafka.main]", "[database.orders]\non_destroy = \"keep\"\n"));
+        with_file(&SMALL.replace("[kafka.main]", "[database.orders]\non_destroy = \"keep\"\n"));
     let folder = folder.path();
     expect(folder, "--local apply --auto-approve", 0);
     let before = inventory(folder);
@@ -209,7 +194,7 @@ fn a_kept_database_is_named_where_it_is_forgotten_and_taken_back() {
 
 #[test]
 fn status_tells_the_state_of_every_object() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     expect(folder, "--local apply --auto-approve", 0);
     let text = out(&expect(folder, "--local status", 0));
@@ -217,7 +202,7 @@ fn status_tells_the_state_of_every_object() {
     assert!(text.contains("  exists       kafka.main.group"), "{text}");
     assert!(text.lines().skip(2).all(|line| line.ends_with("SIMULATED")), "{text}");
     // What the file asks for is told beside the state, and does not hide it.
-    let edited = format!("{FILE}brokers = {{ count = 6 }}\n[kafka.second]\n");
+    let edited = format!("{SMALL}brokers = {{ count = 6 }}\n[kafka.second]\n");
     fs::write(folder.join("pipeline.toml"), edited).expect("written");
     let output = expect(folder, "--local --json status", 0);
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -239,7 +224,7 @@ fn status_tells_the_state_of_every_object() {
 
 #[test]
 fn one_run_at_a_time() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     let (mut first, lines) = begin(folder, "--local apply --auto-approve", "waits for cluster");
     let text = err(&expect(folder, "--local apply --auto-approve", 5));
@@ -264,7 +249,7 @@ fn one_run_at_a_time() {
 
 #[test]
 fn the_reason_that_weighs_most_gives_the_exit_code() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     let plain = expect(folder, "--local plan --detailed-exitcode", 2);
     assert!(out(&plain).contains("kafka.main.cluster"));
@@ -275,12 +260,12 @@ fn the_reason_that_weighs_most_gives_the_exit_code() {
     let text = err(&expect(folder, "--local destroy", 6));
     assert!(text.contains("--allow-data-loss kafka.main.cluster"), "{text}");
     // Renaming is another cluster, and the data of this one.
-    let renamed = FILE.replace("kafka.main", "kafka.other");
+    let renamed = SMALL.replace("kafka.main", "kafka.other");
     fs::write(folder.join("pipeline.toml"), &renamed).expect("written");
     let text = err(&expect(folder, "--local apply --auto-approve", 6));
     assert!(text.contains("--allow-data-loss kafka.main.cluster"), "{text}");
     // An account that isn't reached, and state of another.
-    let other = FILE.replace("[network]", "account = \"222222222222\"\n[network]");
+    let other = SMALL.replace("[network]", "account = \"222222222222\"\n[network]");
     fs::write(folder.join("pipeline.toml"), &other).expect("written");
     let text = err(&expect(folder, "--local apply --auto-approve", 3));
     assert!(text.contains("222222222222") && text.contains("111111111111"), "{text}");
@@ -289,7 +274,7 @@ fn the_reason_that_weighs_most_gives_the_exit_code() {
 
 /// The clusters of the world that the first file named.
 fn clusters_of(folder: &Path) -> usize {
-    fs::write(folder.join("pipeline.toml"), FILE).expect("written");
+    fs::write(folder.join("pipeline.toml"), SMALL).expect("written");
     clusters(folder)
 }
 
@@ -307,7 +292,7 @@ fn serving_ends_with_a_true_word() {
 /// The promise is 100 ms; the bound is generous, because tests run beside each other in a debug build.
 #[test]
 fn something_is_said_at_once() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let first = (0..5)
         .map(|_| {
             let began = Instant::now();
@@ -333,7 +318,7 @@ fn lose_state(folder: &Path) -> String {
 
 #[test]
 fn somebody_elses_object_is_adopted_by_name_and_with_consent() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     expect(folder, "--local apply --auto-approve", 0);
     let before = inventory(folder);
@@ -391,7 +376,7 @@ fn somebody_elses_object_is_adopted_by_name_and_with_consent() {
 
 #[test]
 fn a_lost_state_is_made_again_from_marks() {
-    let folder = with_file(FILE);
+    let folder = with_file(SMALL);
     let folder = folder.path();
     let text = err(&expect(folder, "--local state rebuild --auto-approve", 1));
     assert!(text.contains("no object carries a mark"), "{text}");

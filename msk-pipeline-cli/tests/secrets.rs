@@ -4,46 +4,22 @@
 #![cfg(unix)]
 #![allow(clippy::print_stdout, reason = "shown by `cargo test -- --nocapture`")]
 
+mod common;
 #[path = "../../msk-pipeline-local/tests/common/spellings.rs"]
 #[allow(unreachable_pub, reason = "a module of other tests, too")]
 mod spellings;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use common::{command, connector_file, with_connector};
 use serde_json::Value;
 use spellings::{found, spellings};
 use tempfile::TempDir;
 
-const FILE: &str = r#"
-[pipeline]
-name = "orders"
-region = "us-east-1"
-[network]
-vpc = { tags = { Name = "default-vpc" } }
-[database.orders]
-engine = "aurora-mysql"
-[kafka.main]
-[connector.orders]
-source = "orders"
-tables = ["shop.orders"]
-plugin = { file = "plugin.zip" }
-"#;
-
 /// What changes the form of output. Variables that other programs log by are set for every run.
 const FORMATS: [&str; 6] = ["", "-v", "-vv", "--json", "--json -v", "--json -vv"];
-
-fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in entries {
-        zip.start_file(*name, zip::write::SimpleFileOptions::default()).expect("a file");
-        zip.write_all(bytes).expect("written");
-    }
-    zip.finish().expect("a ZIP").into_inner()
-}
 
 /// A folder with a pipeline, and all that the binary told there.
 struct Place {
@@ -54,15 +30,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let class = "io.debezium.connector.mysql.MySqlConnector";
-        let services = "META-INF/services/org.apache.kafka.connect.source.SourceConnector";
-        let path = format!("{}.class", class.replace('.', "/"));
-        let compiled = [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 55];
-        let jar = zipped(&[(services, class.as_bytes()), (&path, &compiled)]);
-        let plugin = zipped(&[("mysql/connector.jar", &jar)]);
-        fs::write(folder.path().join("plugin.zip"), plugin).expect("written");
-        fs::write(folder.path().join("pipeline.toml"), FILE).expect("written");
+        let folder = with_connector();
         Self { folder, told: Vec::new() }
     }
 
@@ -71,17 +39,11 @@ impl Place {
     }
 
     fn run(&mut self, args: &str, code: i32) -> Vec<u8> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_msk-pipeline"));
-        let settings = std::env::vars();
-        for (name, _) in settings.filter(|(n, _)| n.starts_with("MSKP_") || n.starts_with("AWS_")) {
-            command.env_remove(name);
-        }
+        let mut command = command(self.path(), args);
         for name in ["RUST_LOG", "MSKP_LOG", "AWS_LOG", "SMITHY_LOG"] {
             command.env(name, "trace");
         }
-        command.env("RUST_BACKTRACE", "full").env_remove("CI");
-        command.current_dir(self.path()).args(args.split_whitespace()).stdin(Stdio::null());
-        let output = command.output().expect("runs");
+        let output = command.env("RUST_BACKTRACE", "full").output().expect("runs");
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args}\n{text}");
         self.told.push((format!("stdout of {args}"), output.stdout.clone()));
@@ -109,6 +71,11 @@ impl Place {
         for command in all {
             self.run(&format!("--local {format} {command}"), 0);
         }
+        // A simulated connector is never verified.
+        for command in ["verify", "verify --canary", "status --check"] {
+            self.run(&format!("--local {format} {command}"), 1);
+        }
+        self.run(&format!("--local {format} connector logs orders"), 0);
         let listed = self.run("--local --json state list", 0);
         let listed: Value = serde_json::from_slice(&listed).expect("JSON");
         for address in addresses(&listed) {
@@ -194,7 +161,7 @@ fn nowhere(formats: [&str; 3]) {
         place.look(format);
     }
     assert_eq!(place.search(&secrets), [""; 0]);
-    let edited = FILE.replace("[network]", "tags = { Team = \"data\" }\n[network]");
+    let edited = connector_file().replace("[network]", "tags = { Team = \"data\" }\n[network]");
     fs::write(place.path().join("pipeline.toml"), edited).expect("written");
     place.run(&format!("--local {edit} plan --out edit.json --detailed-exitcode"), 2);
     place.run(&format!("--local {edit} apply edit.json --auto-approve"), 0);
@@ -242,7 +209,7 @@ fn a_secret_in_the_file_is_found_wherever_it_goes() {
     let secret = secrets.first().expect("one");
     let quoted = serde_json::to_string(secret).expect("a text");
     let config = format!("config = {{ \"errors.leak\" = {quoted} }}\n");
-    fs::write(place.path().join("pipeline.toml"), format!("{FILE}{config}")).expect("written");
+    fs::write(place.path().join("pipeline.toml"), connector_file() + &config).expect("written");
     for format in FORMATS {
         place.run(&format!("--local {format} plan --out leak.json"), 0);
     }

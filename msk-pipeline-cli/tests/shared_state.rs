@@ -14,23 +14,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::{command, err, expect, out};
+use common::{command, err, expect, out, with_file, with_state};
 use serde_json::Value;
 
-const FILE: &str = r#"
-[pipeline]
-name = "orders"
-region = "us-east-1"
-state = "s3://acme-state/team"
-[network]
-vpc = { tags = { Name = "default-vpc" } }
-[kafka.main]
-"#;
+/// The pipeline with its state in a bucket.
+fn file() -> String {
+    with_state("s3://acme-state/team")
+}
 
 /// A folder with the file, and a bucket for state in its embedded AWS.
 fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("pipeline.toml"), FILE).expect("written");
+    let folder = with_file(&file());
     expect(folder.path(), "--local state init", 0);
     folder
 }
@@ -73,16 +67,15 @@ fn named<'a>(events: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Val
 
 #[test]
 fn a_bucket_is_made_and_said_to_be_missing_before() {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = with_file(&file());
     let folder = folder.path();
-    fs::write(folder.join("pipeline.toml"), FILE).expect("written");
     let text = err(&expect(folder, "--local apply --auto-approve", 1));
     assert!(text.contains("state init"), "{text}");
     let text = err(&expect(folder, "--local state init", 0));
     assert!(text.contains("s3:CreateBucket") && text.contains("s3:PutBucketPolicy"), "{text}");
     let text = err(&expect(folder, "--local state init", 0));
     assert!(!text.contains("s3:Put"), "the second time nothing is done:\n{text}");
-    fs::write(folder.join("pipeline.toml"), FILE.replace("s3://acme", "gs://acme"))
+    fs::write(folder.join("pipeline.toml"), file().replace("s3://acme", "gs://acme"))
         .expect("written");
     let text = err(&expect(folder, "--local state list", 3));
     assert!(text.contains("s3://bucket/prefix"), "{text}");
