@@ -40,6 +40,19 @@ pub struct Database {
     pub tls: bool,
 }
 
+impl Database {
+    /// A login that failed: the code of its cause, and the server's words.
+    fn refuses(&self, code: &str, text: String) -> Check {
+        let port = self.port.to_string();
+        let values = [
+            ("user", self.user.as_str()),
+            ("database.hostname", &self.host),
+            ("database.port", &port),
+        ];
+        Check::fail("login", code, text, &values)
+    }
+}
+
 /// What the Kafka side of a pipeline needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topics {

@@ -205,13 +205,7 @@ fn refused(error: &mysql_async::Error, database: &Database) -> Check {
         _ if text.to_lowercase().contains("certificate") => "C-DB-TLS-TRUST",
         _ => "C-DB-SESSION",
     };
-    let port = database.port.to_string();
-    let values = [
-        ("user", database.user.as_str()),
-        ("database.hostname", &database.host),
-        ("database.port", &port),
-    ];
-    Check::fail("login", code, text, &values)
+    database.refuses(code, text)
 }
 
 /// Asks a server for its facts.

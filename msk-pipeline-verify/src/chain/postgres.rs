@@ -232,13 +232,7 @@ fn refused(error: &tokio_postgres::Error, database: &Database) -> Check {
         _ if text.contains("TLS") || text.contains("certificate") => "C-DB-TLS-TRUST",
         _ => "C-DB-SESSION",
     };
-    let port = database.port.to_string();
-    let values = [
-        ("user", database.user.as_str()),
-        ("database.hostname", &database.host),
-        ("database.port", &port),
-    ];
-    Check::fail("login", code, text, &values)
+    database.refuses(code, text)
 }
 
 /// Asks a server for its facts.
