@@ -19,6 +19,8 @@ use crate::kinds::connector::observe::{
 use crate::kinds::connector::{Connector, logs};
 use crate::kinds::{millis, worker_configuration};
 
+pub use crate::kinds::connector::logs::Follow as FollowLog;
+
 /// True if recorded objects of this kind are connectors, whose name [`evidence`] takes.
 pub fn is_connector(kind: &str) -> bool {
     kind == Connector::TYPE
@@ -40,6 +42,14 @@ pub struct Told {
 /// # Errors
 /// A read that failed. An object that is named and does not exist (a log group, a secret, a worker configuration) is no failure.
 pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Told>, CallError> {
+    Ok(described(session, connector).await?.map(|(_, told)| told))
+}
+
+/// The same, with the description that it is from.
+pub(crate) async fn described(
+    session: &Session,
+    connector: &str,
+) -> Result<Option<(DescribeConnectorOutput, Told)>, CallError> {
     let client = &session.kafkaconnect;
     let Some(arn) = find(client, connector).await? else { return Ok(None) };
     let described = client.describe_connector().connector_arn(&arn).send().await;
@@ -70,7 +80,7 @@ pub async fn evidence(session: &Session, connector: &str) -> Result<Option<Told>
         let since = since.and_then(|t| t.to_millis().ok());
         evidence.lines = logs::all(&session.logs, &group, since).await?;
     }
-    Ok(Some(Told { state, evidence }))
+    Ok(Some((described, Told { state, evidence })))
 }
 
 /// What AWS reports of the newest operation if that failed, or of the connector.

@@ -1,7 +1,8 @@
 //! The AWS kinds and components of msk-pipeline.
 //!
 //! `kinds` has one file for each family of cloud objects and the list of them all; `components` has one file for each section that a
-//! user writes. [`Session`] reaches AWS, or an embedded one. [`state`] keeps state in S3.
+//! user writes. [`Session`] reaches AWS, or an embedded one. [`state`] keeps state in S3. [`evidence`] tells why a connector fails, [`mod@verify`]
+//! whether rows come out.
 
 mod error;
 mod tags;
@@ -9,9 +10,12 @@ mod tags;
 pub mod components;
 pub mod evidence;
 pub mod kinds;
+pub mod operate;
 pub mod plugins;
 pub mod session;
 pub mod state;
+pub mod verify;
+pub mod watch;
 
 pub use session::Session;
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_sts::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sdk_sts::error::DisplayErrorContext;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -20,9 +21,11 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
-use msk_pipeline_core::kind::CallError;
+use msk_pipeline_core::kind::{CallError, Class};
 use msk_pipeline_core::state::Pin;
 use msk_pipeline_core::state::lease::LONGEST_REQUEST;
+use msk_pipeline_verify::Secret;
+use msk_pipeline_verify::chain::AwsCredentials;
 
 use crate::error::classify;
 
@@ -83,6 +86,7 @@ pub struct Session {
     /// STS.
     pub sts: aws_sdk_sts::Client,
     region: String,
+    credentials: Option<SharedCredentialsProvider>,
 }
 
 impl Session {
@@ -139,7 +143,25 @@ impl Session {
             secretsmanager: aws_sdk_secretsmanager::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
             region: region.to_owned(),
+            credentials: config.credentials_provider(),
         }
+    }
+
+    /// The credentials of this moment, for what isn't asked through a client: MSK's listener for IAM.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub async fn credentials(&self) -> Result<AwsCredentials, CallError> {
+        const OP: &str = "credentials";
+        let none = |why: String| CallError::new(Class::Denied, OP, why);
+        let provider = self.credentials.as_ref().ok_or_else(|| none("there are none".into()))?;
+        let found = provider.provide_credentials().await;
+        let found = found.map_err(|e| none(DisplayErrorContext(e).to_string()))?;
+        Ok(AwsCredentials {
+            access_key_id: found.access_key_id().to_owned(),
+            secret_access_key: Secret::new(found.secret_access_key()),
+            session_token: found.session_token().map(Secret::new),
+        })
     }
 
     /// The region that the clients reach.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use msk_pipeline_aws::verify::Look;
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::duration;
 
@@ -92,7 +93,14 @@ pub(crate) enum Command {
     /// Take over an object that exists and is not ours: brings it to what is declared, and marks it
     Adopt(AdoptArgs),
     /// Show what is recorded, what is in flight, and whether AWS still agrees; changes nothing
-    Status,
+    Status(StatusArgs),
+    /// Verify that rows come out: looks at each link from the database to the topics; exit 1 unless all is well
+    Verify(VerifyArgs),
+    /// One connector: its workers' log, its events as they come; restart, pause, resume
+    Connector {
+        #[command(subcommand)]
+        command: ConnectorCommand,
+    },
     /// Tell why a connector fails, with what to do, from its workers' log and what AWS reports; exit 1 if something is wrong
     Explain {
         /// One connector's address; without it all
@@ -132,7 +140,9 @@ impl Command {
             Command::Apply(_) => "apply",
             Command::Destroy(_) => "destroy",
             Command::Adopt(_) => "adopt",
-            Command::Status => "status",
+            Command::Status(_) => "status",
+            Command::Verify(_) => "verify",
+            Command::Connector { .. } => "connector",
             Command::Explain { .. } => "explain",
             Command::Output { .. } => "output",
             Command::State { .. } => "state",
@@ -217,6 +227,9 @@ impl Consent {
 pub(crate) struct ApplyArgs {
     /// A plan that `plan --out` saved: it and nothing else is carried out
     pub(crate) planfile: Option<PathBuf>,
+    /// Stop as soon as a connector's log shows for certain that it will not run; the next apply goes on
+    #[arg(long, env = "MSKP_FAIL_FAST", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) fail_fast: bool,
     #[command(flatten)]
     pub(crate) consent: Consent,
 }
@@ -256,6 +269,89 @@ pub(crate) struct AdoptArgs {
     pub(crate) from_lineage: Option<String>,
     #[command(flatten)]
     pub(crate) consent: Consent,
+}
+
+/// How databases and brokers are looked at.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Sight {
+    /// Trust these certificates (PEM), too: RDS's are not among the system's
+    #[arg(long, value_name = "FILE", env = "MSKP_CA_BUNDLE", hide_env = true)]
+    pub(crate) ca_bundle: Option<PathBuf>,
+    /// How many bytes of the source's binary log a connector may be behind
+    #[arg(long, value_name = "BYTES", default_value_t = Look::MOST_BEHIND)]
+    #[arg(env = "MSKP_MAX_LAG", hide_env = true)]
+    pub(crate) max_lag: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only whether connectors are alive, a line each, for cron and pagers: state, tasks, heartbeat, distance, secret; exit 1 unless
+    /// every one was seen to be
+    #[arg(long, env = "MSKP_CHECK", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// One connector, by its section's name or its address; without it all
+    pub(crate) connector: Option<String>,
+    /// Prove it by a row of the tool's own: insert, update, delete, and wait for its events; usual where real programs run locally
+    #[arg(long, env = "MSKP_CANARY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub(crate) canary: bool,
+    /// Change nothing anywhere: heartbeat, last event and distance have to do; usual on AWS
+    #[arg(long, conflicts_with = "canary", env = "MSKP_PASSIVE", hide_env = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) passive: bool,
+    /// How long to wait for each event of the row
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1m")]
+    #[arg(env = "MSKP_WAIT", hide_env = true)]
+    pub(crate) wait: Duration,
+    #[command(flatten)]
+    pub(crate) sight: Sight,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectorCommand {
+    /// Print what its workers wrote to their log group
+    Logs {
+        /// The connector, by its section's name or its address
+        connector: String,
+        /// From how long ago on
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
+        #[arg(env = "MSKP_SINCE", hide_env = true)]
+        since: Duration,
+        /// Go on with new lines until interrupted
+        #[arg(long, env = "MSKP_FOLLOW", hide_env = true, value_parser = FalseyValueParser::new())]
+        follow: bool,
+    },
+    /// Print the events of its tables as they come, until interrupted
+    Tail {
+        /// The connector, by its section's name or its address
+        connector: String,
+        #[command(flatten)]
+        sight: Sight,
+    },
+    /// Restart it with its tasks (MSK Connect's RestartConnector); its place is kept. Only one that is RUNNING
+    Restart {
+        /// The connector, by its section's name or its address
+        connector: String,
+        /// Only its failed tasks (Kafka Connect 3.7 and newer)
+        #[arg(long, env = "MSKP_ONLY_FAILED", hide_env = true)]
+        #[arg(value_parser = FalseyValueParser::new())]
+        only_failed: bool,
+    },
+    /// Pause it (PauseConnector): it reads nothing and keeps its place, as long as the binary log is kept. The next apply resumes it
+    Pause {
+        /// The connector, by its section's name or its address
+        connector: String,
+    },
+    /// Let a paused one go on where it was (ResumeConnector)
+    Resume {
+        /// The connector, by its section's name or its address
+        connector: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,8 @@ const AT_MOST: Duration = Duration::from_millis(7300);
 #[derive(Clone)]
 pub(crate) struct Interrupt {
     pub(crate) cancel: Cancel,
+    /// Stops a run as the first signal does.
+    pub(crate) canceller: Canceller,
     level: watch::Receiver<u8>,
 }
 
@@ -27,7 +29,7 @@ impl Interrupt {
     pub(crate) fn listen(printer: &Arc<Printer>, verb: &'static str, again: String) -> Self {
         let (canceller, cancel) = Canceller::new();
         let (sender, level) = watch::channel(0);
-        let printer = Arc::clone(printer);
+        let (printer, own) = (Arc::clone(printer), canceller.clone());
         // Here and not in the task, which runs later: from now on no signal just kills the process.
         let mut signals = Signals::new();
         tokio::spawn(async move {
@@ -47,7 +49,12 @@ impl Interrupt {
             }
             end(&printer, verb, &again);
         });
-        Self { cancel, level }
+        Self { cancel, canceller: own, level }
+    }
+
+    /// True once somebody asked to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.level.borrow() > 0
     }
 
     /// Returns once somebody asked to stop.

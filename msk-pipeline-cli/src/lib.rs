@@ -4,6 +4,7 @@
 
 mod args;
 mod background;
+mod behind;
 mod commands;
 mod declaration;
 mod diagnostic;

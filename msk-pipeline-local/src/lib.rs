@@ -12,3 +12,4 @@ pub use embedded::Embedded;
 pub use msk_pipeline_emulator::shell::http::Server;
 
 pub use local_world::{LocalError, LocalWorld, Row, Settings};
+pub use msk_pipeline_emulator::plane::Task;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use msk_pipeline_aws::Session;
 use msk_pipeline_core::{Clock, ScaledClock, Timestamp};
+use msk_pipeline_emulator::plane::{self, Task};
 use msk_pipeline_emulator::shell::http::Server;
 use msk_pipeline_emulator::shell::{
     FileWorld, InProcess, Mapping, TimeSource as _, file, wall_now,
@@ -213,6 +214,14 @@ impl LocalWorld {
     /// True if real programs have to stand behind its clusters, databases and connectors.
     pub fn is_real(&self) -> bool {
         self.settings.real
+    }
+
+    /// What the tasks of a connector were last seen doing, by its ARN; none where nothing stands behind it.
+    ///
+    /// # Errors
+    /// A world that can't be read.
+    pub fn tasks(&self, connector: &str) -> Result<Vec<Task>, LocalError> {
+        Ok(self.world.read(|world| plane::tasks(world, connector))?)
     }
 
     /// How fast its time goes: world time in one unit of real time.

@@ -237,7 +237,7 @@ impl Row {
 }
 
 /// The object of a JSON record, taken out of its envelope if it has a schema.
-fn payload(bytes: &[u8]) -> Option<Value> {
+pub(crate) fn payload(bytes: &[u8]) -> Option<Value> {
     let value: Value = serde_json::from_slice(bytes).ok()?;
     match value {
         Value::Object(mut object)

@@ -63,6 +63,24 @@ impl Check {
         }
     }
 
+    /// The same failure with these things to change, and no others.
+    #[must_use]
+    pub(crate) fn with_fix(mut self, fixes: Vec<String>) -> Self {
+        if let Outcome::Fail { fix, .. } = &mut self.outcome {
+            *fix = fixes;
+        }
+        self
+    }
+
+    /// Adds what to change, for what the table doesn't know; nothing to what isn't a failure.
+    #[must_use]
+    pub fn advise(mut self, text: impl Into<String>) -> Self {
+        if let Outcome::Fail { fix, .. } = &mut self.outcome {
+            fix.push(text.into());
+        }
+        self
+    }
+
     /// Out of reach.
     pub fn unreachable(
         name: impl Into<String>,
@@ -78,6 +96,11 @@ impl Check {
     /// True if it is as it has to be.
     pub fn passed(&self) -> bool {
         matches!(self.outcome, Outcome::Pass { .. })
+    }
+
+    /// True if it is not as it has to be; what is out of reach is neither.
+    pub fn failed(&self) -> bool {
+        matches!(self.outcome, Outcome::Fail { .. })
     }
 
     /// The code of a failure.
@@ -98,7 +121,7 @@ impl fmt::Display for Check {
                 fix.iter().try_for_each(|fix| write!(f, "\n        {fix}"))
             }
             Outcome::Unreachable { what, open } => {
-                write!(f, "?     {}: no way to {what} from here\n        {open}", self.name)
+                write!(f, "?     {}: not from here: {what}\n        {open}", self.name)
             }
         }
     }

@@ -122,6 +122,7 @@ async fn mysql_chain() {
         tables: vec!["shop.orders".into(), "cdc.canary".into()],
         signal_table: Some("cdc.signals".into()),
         retention: Some(Duration::from_hours(1)),
+        locks: true,
     };
     let of = |user: &'static str, password: &'static str| {
         let wanted = wanted.clone();
@@ -185,6 +186,7 @@ async fn kafka_chain() {
     let topics = |needed: &str| Topics {
         needed: vec![needed.into()],
         heartbeat: Some(("__debezium-heartbeat.real-mysql".into(), Duration::from_secs(30))),
+        since: None,
     };
     tokio::time::sleep(Duration::from_secs(3)).await;
     let checks = chain::check_kafka(&brokers(), &topics("real-mysql"), &reach(), now()).await;

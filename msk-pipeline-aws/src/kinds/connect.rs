@@ -8,7 +8,7 @@ use crate::error::classify;
 use crate::tags::{TagDiff, Tags};
 
 /// The tags of a connector, plugin or worker configuration; describing it does not tell them.
-pub(super) async fn tags(
+pub(crate) async fn tags(
     client: &aws_sdk_kafkaconnect::Client,
     arn: &str,
 ) -> Result<Tags, CallError> {
@@ -82,7 +82,7 @@ pub(super) fn tag_calls<C>(
 }
 
 /// `code: message`, verbatim: no source lists the values, so nothing is ever decided on them (handbook msk.md §5.1).
-pub(super) fn described(state: &StateDescription) -> String {
+pub(crate) fn described(state: &StateDescription) -> String {
     let parts = [state.code(), state.message()];
     parts.into_iter().flatten().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(": ")
 }

@@ -7,7 +7,7 @@ use crate::session::Session;
 
 pub mod aurora_cluster;
 pub mod aurora_instance;
-mod connect;
+pub(crate) mod connect;
 pub mod connector;
 pub mod connector_verdicts;
 pub mod custom_plugin;

@@ -32,7 +32,7 @@ pub(super) async fn run(
         return Err(Failure::new(Exit::Invalid, message)
             .help(format!("list addresses with `{}`", settings.command("graph"))));
     }
-    let run = Run::new(settings, printer, &prepared, &interrupt, Verb::Apply, again)?;
+    let run = Run::new(settings, printer, &prepared, &interrupt, Verb::Apply, again, false)?;
     let options = ApplyOptions {
         adopt: Some(Adopt {
             address: Address::new(&args.address),

@@ -29,7 +29,7 @@ pub(super) async fn run(
     let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Apply)).await?;
     check_stages(&args.consent.approve, &prepared)?;
     let verb = saved.as_ref().map_or(Verb::Apply, |plan| plan.verb);
-    let run = Run::new(settings, printer, &prepared, &interrupt, verb, again)?;
+    let run = Run::new(settings, printer, &prepared, &interrupt, verb, again, args.fail_fast)?;
     let options = ApplyOptions {
         plan: saved,
         consent: args.consent.addresses(),
@@ -54,5 +54,6 @@ fn read(file: &Path) -> Result<Plan, Failure> {
 fn again(args: &ApplyArgs) -> String {
     let file = args.planfile.as_ref();
     let file = file.map(|file| format!(" {}", quoted(&file.to_string_lossy())));
-    format!("apply{}{}", file.unwrap_or_default(), args.consent.flags())
+    let fast = if args.fail_fast { " --fail-fast" } else { "" };
+    format!("apply{}{}{fast}", file.unwrap_or_default(), args.consent.flags())
 }

@@ -27,7 +27,7 @@ pub(super) async fn run(
     let again = settings.command(&again(args));
     let interrupt = Interrupt::listen(printer, "destroy", again.clone());
     let prepared = interrupt.or(Prepared::new(settings, printer, Purpose::Destroy)).await?;
-    let run = Run::new(settings, printer, &prepared, &interrupt, Verb::Destroy, again)?;
+    let run = Run::new(settings, printer, &prepared, &interrupt, Verb::Destroy, again, false)?;
     let mut options = ApplyOptions {
         consent: args.allow_data_loss.iter().map(Address::new).collect(),
         // Data of the embedded AWS is worth nothing; on a real one only a name, typed or given, is consent (D9).

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use msk_pipeline_aws::evidence::{Told, evidence, is_connector};
-use msk_pipeline_core::Address;
-use msk_pipeline_core::state::{Loaded, State};
+use msk_pipeline_aws::evidence::{Told, evidence};
+use msk_pipeline_core::state::Loaded;
 use msk_pipeline_verify::cause::diagnose;
 use serde_json::{Value, json};
 
+use super::connector::asked;
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
@@ -23,24 +23,7 @@ pub(super) async fn run(
     let declaration = Declaration::read(settings)?;
     let target = Target::open(settings, declaration.pipeline.header(), true).await?;
     let state = target.store.load().await.and_then(Loaded::fold).map_err(|e| Failure::store(&e))?;
-    let connectors = connectors(&state);
-    let asked: Vec<_> = match address {
-        None => connectors,
-        Some(asked) => {
-            let found: Vec<_> =
-                connectors.iter().copied().filter(|(a, _)| a.as_str() == asked).collect();
-            if found.is_empty() {
-                let known: Vec<_> = connectors.iter().map(|(a, _)| a.to_string()).collect();
-                let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                let message = format!("no connector is recorded as `{asked}`");
-                return Err(Failure::new(Exit::Invalid, message).help(format!("known: {known}")));
-            }
-            found
-        }
-    };
-    if asked.is_empty() && !printer.json {
-        printer.say("No connector is recorded.");
-    }
+    let asked = asked(&state, address)?;
     let (mut wrong, mut all) = (false, Vec::new());
     for (address, name) in asked {
         let told = evidence(&target.session, name)
@@ -78,11 +61,4 @@ pub(super) async fn run(
         }));
     }
     Ok(if wrong { Exit::Failed } else { Exit::Done })
-}
-
-/// Every connector that is recorded, or being made, with its name.
-fn connectors(state: &State) -> Vec<(&Address, &str)> {
-    let current = state.records.iter().filter_map(|(a, r)| Some((a, r.current.as_ref()?)));
-    let of_kind = current.filter(|(_, object)| is_connector(&object.kind));
-    of_kind.map(|(address, object)| (address, object.name.as_str())).collect()
 }

@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod completions;
+mod connector;
 mod destroy;
 mod explain;
 mod graph;
@@ -16,6 +17,7 @@ mod schema;
 mod state;
 mod status;
 mod validate;
+mod verify;
 
 use std::sync::Arc;
 
@@ -40,7 +42,10 @@ pub(crate) async fn run(
         Command::Apply(args) => apply::run(settings, printer, args).await,
         Command::Destroy(args) => destroy::run(settings, printer, args).await,
         Command::Adopt(args) => adopt::run(settings, printer, args).await,
-        Command::Status => status::run(settings, printer).await,
+        Command::Status(args) if args.check => verify::check(settings, printer, &args.sight).await,
+        Command::Status(_) => status::run(settings, printer).await,
+        Command::Verify(args) => verify::run(settings, printer, args).await,
+        Command::Connector { command } => connector::run(settings, printer, command).await,
         Command::Explain { address } => explain::run(settings, printer, address.as_deref()).await,
         Command::Output { name } => output::run(settings, printer, name.as_deref()).await,
         Command::State { command } => state::run(settings, printer, command).await,

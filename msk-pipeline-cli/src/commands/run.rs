@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use msk_pipeline_aws::Artifacts;
+use msk_pipeline_aws::watch::LogWatch;
 use msk_pipeline_core::dsl::Expanded;
 use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::{Plan, Verb};
@@ -152,6 +153,8 @@ pub(super) struct Run<'a> {
     pub(super) again: String,
     human: Arc<Human>,
     pub(super) engine: Engine,
+    /// Reads connectors' logs while the run waits for them.
+    logs: Arc<LogWatch>,
 }
 
 impl<'a> Run<'a> {
@@ -162,6 +165,7 @@ impl<'a> Run<'a> {
         interrupt: &'a Interrupt,
         verb: Verb,
         again: String,
+        fail_fast: bool,
     ) -> Result<Self, Failure> {
         let (cloud, target) = (settings.cloud, &prepared.target);
         let human = Arc::new(Human::new(printer, &target.clock, cloud, target.scale));
@@ -170,8 +174,11 @@ impl<'a> Run<'a> {
         } else {
             Arc::clone(&human) as Arc<_>
         };
-        let engine = prepared.engine(settings, events)?;
-        Ok(Self { settings, printer, prepared, interrupt, verb, again, human, engine })
+        let canceller = fail_fast.then(|| interrupt.canceller.clone());
+        let (session, clock) = (&target.session, Arc::clone(&target.clock));
+        let logs = Arc::new(LogWatch::new(session, clock, &prepared.graph, events, canceller));
+        let engine = prepared.engine(settings, Arc::clone(&logs) as Arc<_>)?;
+        Ok(Self { settings, printer, prepared, interrupt, verb, again, human, engine, logs })
     }
 
     /// Shows a plan that was made before the run.
@@ -202,12 +209,14 @@ impl<'a> Run<'a> {
 
     async fn ticking<T>(&self, run: impl Future<Output = T>) -> T {
         let mut run = std::pin::pin!(run);
+        let mut logs = std::pin::pin!(self.logs.run());
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 result = &mut run => return result,
+                never = &mut logs => match never {},
                 _ = frames.tick() => self.human.tick(),
             }
         }
@@ -233,7 +242,7 @@ impl<'a> Run<'a> {
     }
 
     fn tell(&self, summary: &RunSummary, adopts: bool) -> Exit {
-        let exit = exit_of(summary);
+        let exit = self.exit(summary);
         let next = match exit {
             Exit::Done if adopts => {
                 format!("Next: see what else differs with {}", self.settings.command("plan"))
@@ -261,6 +270,16 @@ impl<'a> Run<'a> {
         exit
     }
 
+    /// How it ended; a run that a certain cause stopped has failed, and nobody has interrupted it.
+    fn exit(&self, summary: &RunSummary) -> Exit {
+        match exit_of(summary) {
+            Exit::Interrupted if !self.logs.told().is_empty() && !self.interrupt.is_requested() => {
+                Exit::Failed
+            }
+            exit => exit,
+        }
+    }
+
     fn tell_people(&self, summary: &RunSummary, exit: Exit, adopts: bool) {
         let (p, printer) = (self.printer.err, self.printer);
         let say = |text: String| printer.say(wrap(&text, printer.width(), 4));
@@ -274,10 +293,11 @@ impl<'a> Run<'a> {
             let going: Vec<_> =
                 summary.interrupted.iter().filter_map(|(a, g)| Some((a, g.as_ref()?))).collect();
             if going.is_empty() {
-                say(p.yellow("Interrupted. Nothing is under way."));
+                say(p.yellow(format!("{}. Nothing is under way.", self.stopped(exit))));
             } else {
                 let cloud = if self.settings.local { "the embedded AWS" } else { "AWS" };
-                say(p.yellow(format!("Interrupted. This goes on in {cloud} without the program:")));
+                let stopped = self.stopped(exit);
+                say(p.yellow(format!("{stopped}. This goes on in {cloud} without the program:")));
                 for (address, going_on) in going {
                     say(format!("  {address}: {}{}", tame(going_on), self.mark()));
                 }
@@ -344,6 +364,18 @@ impl<'a> Run<'a> {
                 printer.say(lines.join("\n"));
                 printer.say("");
             }
+        }
+    }
+
+    /// Why a run ended before its time.
+    fn stopped(&self, exit: Exit) -> String {
+        let told = self.logs.told();
+        match told.first().filter(|_| exit == Exit::Failed) {
+            Some((address, found)) => {
+                let code = found.verdict.as_ref().map_or("", |verdict| verdict.code.as_str());
+                format!("Stopped, because {address} will not run [{code}]")
+            }
+            None => "Interrupted".to_owned(),
         }
     }
 

@@ -334,6 +334,12 @@ impl EventSink for Human {
                     }
                 }
             }
+            RunEvent::Certain { address, cause, help } => {
+                self.line(&p.red(format!("{address} will not run: {}", tame(&cause))));
+                if !help.is_empty() {
+                    self.line(&format!("  fix: {}{}", tame(&help), self.mark()));
+                }
+            }
             RunEvent::StepFinished { address, action, outcome, elapsed_ms } => {
                 self.finished(&address, action, &outcome, Duration::from_millis(elapsed_ms));
             }

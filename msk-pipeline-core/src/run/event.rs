@@ -102,6 +102,16 @@ pub enum RunEvent {
         /// What for.
         condition: Condition,
     },
+    /// What a step waits for will not come about as things are: something has to be changed. It is waited for all the same.
+    Certain {
+        /// Which resource.
+        address: Address,
+        /// The cause.
+        cause: String,
+        /// What to change; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        help: String,
+    },
     /// A step ended.
     StepFinished {
         /// Which resource.

@@ -206,7 +206,7 @@ impl Broker {
             let handling = UnknownTopicHandling::Error;
             let client = within(self.client.partition_client(topic, partition, handling)).await?;
             let next = within(client.get_offset(from)).await?;
-            readers.push((client, next));
+            readers.push((partition, client, next));
         }
         Ok(Reader { partitions: readers })
     }
@@ -215,7 +215,7 @@ impl Broker {
     pub(crate) async fn last(&self, topic: &str) -> Result<Option<i64>, KafkaError> {
         let reader = self.read(topic, OffsetAt::Latest).await?;
         let mut newest = None;
-        for (client, end) in reader.partitions {
+        for (_, client, end) in reader.partitions {
             let first = within(client.get_offset(OffsetAt::Earliest)).await?;
             if end > first {
                 let (records, _) = within(client.fetch_records(end - 1, 1..FETCH, 500)).await?;
@@ -235,7 +235,7 @@ impl Broker {
     ) -> Result<Option<BinlogPosition>, KafkaError> {
         let Reader { partitions } = self.read(topic, OffsetAt::Earliest).await?;
         let mut newest = None;
-        for (client, mut next) in partitions {
+        for (_, client, mut next) in partitions {
             let end = within(client.get_offset(OffsetAt::Latest)).await?;
             while next < end {
                 let (records, _) = within(client.fetch_records(next, 1..FETCH, 500)).await?;
@@ -269,17 +269,24 @@ const FETCH: i32 = 4 * 1024 * 1024;
 
 /// The partitions of a topic with the offset to read next.
 pub(crate) struct Reader {
-    partitions: Vec<(PartitionClient, i64)>,
+    partitions: Vec<(i32, PartitionClient, i64)>,
 }
 
 impl Reader {
+    /// One for each partition, with its number.
+    pub(crate) fn each(self) -> impl Iterator<Item = (i32, Self)> {
+        self.partitions
+            .into_iter()
+            .map(|partition| (partition.0, Self { partitions: vec![partition] }))
+    }
+
     /// What has come since the last call; waits up to `wait` a partition.
     pub(crate) async fn poll(
         &mut self,
         wait: Duration,
     ) -> Result<Vec<RecordAndOffset>, KafkaError> {
         let mut all = Vec::new();
-        for (client, next) in &mut self.partitions {
+        for (_, client, next) in &mut self.partitions {
             let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
             let (records, _) = within(client.fetch_records(*next, 1..FETCH, wait)).await?;
             if let Some(last) = records.last() {

@@ -4,12 +4,14 @@
 //! hides those behind it, so a chain ends there; the database and Kafka are two chains.
 //!
 //! Codes of failures are those of [`crate::cause`], with their fixes. Some exist here only, because no log shows them:
-//! `C-MYSQL-RETENTION`, `C-MYSQL-GRANT-SIGNAL`, `C-PG-NOT-PUBLISHED`, `C-PG-REPLICA-IDENTITY`, `C-HEARTBEAT`, and `C-DB-SESSION` for what a driver can't
-//! name.
+//! `C-MYSQL-RETENTION`, `C-MYSQL-GRANT-SIGNAL`, `C-PG-NOT-PUBLISHED`, `C-PG-REPLICA-IDENTITY`, `C-HEARTBEAT`, `C-LAG`, `C-CONNECTOR-PAUSED`,
+//! `C-CONNECTOR-FAILED`, `C-CONNECTOR-STATE`, `C-TASK-STATE`, `C-SECRET-NEWER`, `C-UNKNOWN`, and `C-DB-SESSION` for what a driver can't name.
 
+pub mod connector;
 pub mod grants;
 mod iam;
 pub mod kafka;
+mod lag;
 pub mod mysql;
 pub mod postgres;
 pub mod records;
@@ -18,6 +20,7 @@ mod socks;
 use std::time::Duration;
 
 pub use iam::AwsCredentials;
+pub use lag::{Lag, judge_lag};
 
 use crate::check::Check;
 use crate::reach::Reach;
@@ -60,6 +63,8 @@ pub struct Topics {
     pub needed: Vec<String>,
     /// The heartbeat's topic, with how old its newest record may be.
     pub heartbeat: Option<(String, Duration)>,
+    /// Since when the connector runs, in milliseconds since 1970, if that is known: before its first heartbeat is due there need not be one.
+    pub since: Option<i64>,
 }
 
 /// Checks a MySQL source as its capture user.
@@ -126,55 +131,56 @@ pub async fn check_kafka(
         }
     };
     checks.extend(kafka::judge_topics(&existing, &topics.needed));
-    if let Some((topic, most)) =
-        topics.heartbeat.as_ref().filter(|(topic, _)| existing.contains(topic))
-    {
+    if let Some((topic, most)) = &topics.heartbeat {
         checks.push(match broker.last(topic).await {
-            Ok(last) => judge_heartbeat(last, *most, now),
+            Ok(last) => judge_heartbeat(last, *most, topics.since, now),
+            Err(kafka::KafkaError::NoTopic(_)) => judge_heartbeat(None, *most, topics.since, now),
             Err(error) => Check::fail("heartbeat", "C-KAFKA-UNREACHED", error.to_string(), &[]),
         });
-    } else if let Some((topic, _)) = &topics.heartbeat {
-        checks.push(Check::fail(
-            "heartbeat",
-            "C-HEARTBEAT",
-            format!("there is no topic {topic}: the connector has never beaten"),
-            &[],
-        ));
     }
     checks
 }
 
 /// Judges the age of the newest heartbeat. Pure; times in milliseconds since 1970.
-pub fn judge_heartbeat(last: Option<i64>, most: Duration, now: i64) -> Check {
-    let Some(last) = last else {
-        return Check::fail(
-            "heartbeat",
-            "C-HEARTBEAT",
-            "none was written, or none is kept any more",
-            &[],
-        );
+///
+/// A connector that runs since less than `most` need not have beaten yet; where it isn't known since when it runs, it is taken for old.
+pub fn judge_heartbeat(last: Option<i64>, most: Duration, since: Option<i64>, now: i64) -> Check {
+    const NAME: &str = "heartbeat";
+    let young = since.filter(|since| age(*since, now) <= most);
+    let (found, recent) = match (last, young) {
+        (Some(last), _) if age(last, now) <= most => (ago(last, now), true),
+        (_, Some(since)) => (format!("none yet: the connector began {}", ago(since, now)), true),
+        (None, None) => ("none was written, or none is kept any more".into(), false),
+        (Some(last), None) => {
+            let most = most.as_secs();
+            (format!("{}, and one should come within {most} s", ago(last, now)), false)
+        }
     };
-    // A broker's clock may be ahead of ours.
-    let age = Duration::from_millis(u64::try_from(now.saturating_sub(last)).unwrap_or(0));
-    let found = format!("{} s ago", age.as_secs());
-    if age <= most {
-        Check::pass("heartbeat", found)
-    } else {
-        Check::fail(
-            "heartbeat",
-            "C-HEARTBEAT",
-            format!(
-                "{found}, and it should come within {} s: the connector does not read",
-                most.as_secs()
-            ),
-            &[],
-        )
+    if recent {
+        return Check::pass(NAME, found);
+    }
+    Check::fail(NAME, "C-HEARTBEAT", format!("{found}: the connector does not read"), &[]).advise(
+        "Look at `explain`: if its log shows nothing, restart the connector; its place is kept, and no row is lost while the binary log is.",
+    )
+}
+
+/// How long ago, of times in milliseconds since 1970. A broker's clock may be ahead of ours.
+fn age(at: i64, now: i64) -> Duration {
+    Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0))
+}
+
+/// The same, for people.
+pub fn ago(at: i64, now: i64) -> String {
+    let seconds = age(at, now).as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} s ago"),
+        120..=7_199 => format!("{} min ago", seconds / 60),
+        7_200..=172_799 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
     }
 }
 
-/// Checks how far a connector is behind the server's binary log: its committed position in Connect's `offsets` topic, and the server's now.
-///
-/// A quiet database's committed position stays behind by what isn't captured; heartbeats move it.
+/// Looks how far a connector is behind the server's binary log: its committed position in Connect's `offsets` topic, and the server's now.
 pub async fn check_lag(
     database: &Database,
     kafka: &kafka::Kafka,
@@ -189,32 +195,31 @@ pub async fn check_lag(
     let committed = broker.committed(offsets, connector).await.map_err(unread)?;
     let mut session = mysql::connect(database, reach).await?;
     let server = mysql::position(&mut session).await;
-    // The answer is there; how the session ends changes nothing.
+    let files = mysql::files(&mut session).await.unwrap_or_default();
+    // The answers are there; how the session ends changes nothing.
     _ = session.disconnect().await;
-    Ok(Lag { server, committed })
+    Ok(Lag { server, committed, files })
 }
 
-/// Where the server's binary log ends and what a connector has committed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Lag {
-    /// The server's end; `None` without binary log, or without the right to ask.
-    pub server: Option<mysql::BinlogPosition>,
-    /// The connector's; `None` if it has committed nothing.
-    pub committed: Option<mysql::BinlogPosition>,
-}
-
-impl Lag {
-    /// The distance in bytes, where both are in one file.
-    pub fn bytes(&self) -> Option<u64> {
-        behind(self.server.as_ref()?, self.committed.as_ref()?)
+/// When the newest of the events of some topics was written, in milliseconds since 1970, and on which; `None` if they hold none. Topics
+/// that don't exist hold none.
+pub async fn last_event(
+    kafka: &kafka::Kafka,
+    topics: &[String],
+    reach: &Reach,
+) -> Result<Option<(i64, String)>, Check> {
+    let broker = kafka.connect(reach).await?;
+    let mut newest = None;
+    for topic in topics {
+        match broker.last(topic).await {
+            Ok(at) => newest = newest.max(at.map(|at| (at, topic.clone()))),
+            Err(kafka::KafkaError::NoTopic(_)) => {}
+            Err(error) => {
+                return Err(Check::fail("last event", "C-KAFKA-UNREACHED", error.to_string(), &[]));
+            }
+        }
     }
-}
-
-/// How far a connector is behind the server in its binary log, where that can be told in bytes: within one file.
-///
-/// `None` if the committed position is in an older file; then the number of files between is what can be told.
-pub fn behind(server: &mysql::BinlogPosition, committed: &mysql::BinlogPosition) -> Option<u64> {
-    (server.file == committed.file).then(|| server.position.saturating_sub(committed.position))
+    Ok(newest)
 }
 
 #[cfg(test)]
@@ -224,17 +229,25 @@ mod tests {
     #[test]
     fn a_heartbeat_is_fresh_or_not() {
         let most = Duration::from_secs(30);
-        assert!(judge_heartbeat(Some(70_000), most, 100_000).passed());
-        assert!(judge_heartbeat(Some(101_000), most, 100_000).passed());
-        assert_eq!(judge_heartbeat(Some(69_999), most, 100_000).code(), Some("C-HEARTBEAT"));
-        assert_eq!(judge_heartbeat(None, most, 100_000).code(), Some("C-HEARTBEAT"));
+        let judge = |last, since| judge_heartbeat(last, most, since, 100_000);
+        assert!(judge(Some(70_000), None).passed());
+        assert!(judge(Some(101_000), None).passed(), "a broker's clock is ahead");
+        assert_eq!(judge(Some(69_999), None).code(), Some("C-HEARTBEAT"));
+        assert_eq!(judge(None, None).code(), Some("C-HEARTBEAT"));
     }
 
     #[test]
-    fn the_distance_is_told_within_a_file() {
-        let at = |file: &str, position| mysql::BinlogPosition { file: file.into(), position };
-        assert_eq!(behind(&at("b.2", 900), &at("b.2", 400)), Some(500));
-        assert_eq!(behind(&at("b.2", 300), &at("b.2", 400)), Some(0));
-        assert_eq!(behind(&at("b.2", 900), &at("b.1", 400)), None);
+    fn a_connector_that_just_began_need_not_have_beaten() {
+        let most = Duration::from_secs(30);
+        for last in [None, Some(1_000)] {
+            assert!(judge_heartbeat(last, most, Some(70_000), 100_000).passed());
+            assert!(judge_heartbeat(last, most, Some(69_999), 100_000).failed());
+        }
+    }
+
+    #[test]
+    fn an_age_is_told_in_its_own_unit() {
+        let told = [0, 119, 120, 7_200, 172_800].map(|s| ago(0, s * 1_000));
+        assert_eq!(told, ["0 s ago", "119 s ago", "2 min ago", "2 h ago", "2 days ago"]);
     }
 }

@@ -51,6 +51,8 @@ pub struct Wanted {
     pub signal_table: Option<String>,
     /// How long changes have to be kept at least.
     pub retention: Option<Duration>,
+    /// Whether its snapshots lock tables, for which they flush them (`snapshot.locking.mode` other than `none`).
+    pub locks: bool,
 }
 
 /// Judges what a server said. Pure.
@@ -59,8 +61,10 @@ pub fn judge(facts: &MySqlFacts, wanted: &Wanted, user: &str) -> Vec<Check> {
     let mut checks = vec![
         everywhere(&grants, "REPLICATION SLAVE", "C-MYSQL-GRANT-SLAVE", user),
         everywhere(&grants, "REPLICATION CLIENT", "C-MYSQL-GRANT-CLIENT", user),
-        everywhere(&grants, "RELOAD", "C-MYSQL-GRANT-RELOAD", user),
     ];
+    if wanted.locks {
+        checks.push(everywhere(&grants, "RELOAD", "C-MYSQL-GRANT-RELOAD", user));
+    }
     for table in &wanted.tables {
         checks.push(readable(facts, &grants, table, user));
     }
@@ -114,16 +118,9 @@ fn signal(grants: &Grants, name: &str, user: &str) -> Check {
     if missing.is_empty() {
         return Check::pass(check, "SELECT, INSERT, DELETE");
     }
-    let mut failed = Check::fail(
-        check,
-        "C-MYSQL-GRANT-SIGNAL",
-        format!("{user} lacks {}", missing.join(", ")),
-        &[],
-    );
-    if let crate::check::Outcome::Fail { fix, .. } = &mut failed.outcome {
-        fix.push(format!("GRANT {} ON `{schema}`.`{table}` TO '{user}'@'%';", missing.join(", ")));
-    }
-    failed
+    let missing = missing.join(", ");
+    Check::fail(check, "C-MYSQL-GRANT-SIGNAL", format!("{user} lacks {missing}"), &[])
+        .advise(format!("GRANT {missing} ON `{schema}`.`{table}` TO '{user}'@'%';"))
 }
 
 fn binlog(facts: &MySqlFacts) -> Vec<Check> {
@@ -154,18 +151,12 @@ fn retention(facts: &MySqlFacts, least: Duration) -> Check {
         }
         Some(kept) => format!("{} h, and {} h are wanted", hours(kept), hours(least)),
     };
-    let mut failed = Check::fail("binlog retention", "C-MYSQL-RETENTION", found, &[]);
-    if let crate::check::Outcome::Fail { fix, .. } = &mut failed.outcome {
-        fix.push(format!(
+    Check::fail("binlog retention", "C-MYSQL-RETENTION", found, &[])
+        .advise(format!(
             "Aurora, RDS: CALL mysql.rds_set_configuration('binlog retention hours', {});",
             hours(least)
-        ));
-        fix.push(format!(
-            "Elsewhere: SET GLOBAL binlog_expire_logs_seconds = {};",
-            least.as_secs()
-        ));
-    }
-    failed
+        ))
+        .advise(format!("Elsewhere: SET GLOBAL binlog_expire_logs_seconds = {};", least.as_secs()))
 }
 
 /// Opens a session, or says why there is none.
@@ -240,6 +231,12 @@ async fn retention_of(session: &mut Conn) -> Option<Duration> {
     }
 }
 
+/// The files of the binary log with their sizes in bytes, the oldest first; `None` without the right to ask.
+pub(crate) async fn files(session: &mut Conn) -> Option<Vec<(String, u64)>> {
+    let rows: Vec<mysql_async::Row> = session.query("SHOW BINARY LOGS").await.ok()?;
+    rows.into_iter().map(|row| Some((row.get(0)?, row.get(1)?))).collect()
+}
+
 /// Where the binary log ends. MySQL 8.4 has renamed the statement.
 pub(crate) async fn position(session: &mut Conn) -> Option<BinlogPosition> {
     for statement in ["SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"] {
@@ -277,6 +274,7 @@ mod tests {
             tables: vec!["shop.orders".into()],
             signal_table: Some("cdc.signal".into()),
             retention: Some(Duration::from_hours(24)),
+            locks: true,
         }
     }
 
@@ -302,6 +300,17 @@ mod tests {
             |f| f.grants[1] = "GRANT INSERT ON `cdc`.`signal` TO `cdc`@`%`".into(),
             &["C-MYSQL-GRANT-SIGNAL"],
         );
+    }
+
+    #[test]
+    fn who_locks_nothing_flushes_nothing() {
+        let mut facts = facts();
+        facts.grants[0] = facts.grants[0].replace("RELOAD, ", "");
+        let failed = |locks| {
+            let wanted = Wanted { locks, ..wanted() };
+            judge(&facts, &wanted, "cdc").iter().filter(|check| check.failed()).count()
+        };
+        assert_eq!((failed(true), failed(false)), (1, 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::Database;
-use crate::check::{Check, Outcome};
+use crate::check::Check;
 use crate::reach::{Reach, Server, unreached};
 
 const OPEN: Duration = Duration::from_secs(10);
@@ -139,14 +139,14 @@ fn table(facts: &PostgresFacts, name: &str, role: &str, wanted: &Wanted) -> Vec<
             "As the table's owner: ALTER PUBLICATION {} ADD TABLE {name};",
             wanted.publication
         );
-        checks.push(with_fix(Check::fail(&check, "C-PG-NOT-PUBLISHED", found, &[]), fix));
+        checks.push(Check::fail(&check, "C-PG-NOT-PUBLISHED", found, &[]).advise(fix));
     }
     if *identity == 'n' {
         let found = "REPLICA IDENTITY is NOTHING: updates and deletes have no key".to_owned();
         let fix = format!(
             "ALTER TABLE {name} REPLICA IDENTITY DEFAULT; (FULL for whole rows in `before`)"
         );
-        checks.push(with_fix(Check::fail(&check, "C-PG-REPLICA-IDENTITY", found, &[]), fix));
+        checks.push(Check::fail(&check, "C-PG-REPLICA-IDENTITY", found, &[]).advise(fix));
     }
     if checks.is_empty() {
         let identity = match identity {
@@ -158,13 +158,6 @@ fn table(facts: &PostgresFacts, name: &str, role: &str, wanted: &Wanted) -> Vec<
             .push(Check::pass(check, format!("readable, published, replica identity {identity}")));
     }
     checks
-}
-
-fn with_fix(mut check: Check, text: String) -> Check {
-    if let Outcome::Fail { fix, .. } = &mut check.outcome {
-        fix.push(text);
-    }
-    check
 }
 
 /// A session with the task that drives it; the task ends with the session.

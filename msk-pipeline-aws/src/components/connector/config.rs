@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use msk_pipeline_core::kind::Input;
 
 use super::around::{Cluster, Source};
-use super::{Connector, PROVIDER, Snapshot};
+use super::{CANARY, Connector, PROVIDER, Snapshot};
 use crate::components::kafka::Listener;
 
 /// The configuration of the connector.
@@ -65,6 +65,11 @@ pub(super) fn connector(
     // Signals are read from the binary log, so their table is captured like any other.
     if incremental && !tables.contains(&signal) {
         tables.push(signal);
+    }
+    // The proof by a row needs a table that is captured and nobody else's; until it is made, its name stands for nothing.
+    let canary = canary_table(signal);
+    if !tables.contains(&canary.as_str()) {
+        tables.push(&canary);
     }
     let mut databases: Vec<&str> =
         tables.iter().filter_map(|t| t.split_once('.')).map(|(database, _)| database).collect();
@@ -133,12 +138,13 @@ pub(super) fn connector(
     for (key, value) in super::topic_configs(topics) {
         put(&format!("topic.creation.default.{key}"), &value);
     }
-    // Heartbeats, schema changes and signals need their order, and little room.
+    // Heartbeats, schema changes, signals and canaries need their order, and little room.
     put("topic.creation.groups", "internal");
-    let signals = format!("{}\\.{}", regex(&names.prefix), regex(signal));
+    let own = |table: &str| format!("{}\\.{}", regex(&names.prefix), regex(table));
+    let (signals, canaries) = (own(signal), own(&canary));
     put(
         "topic.creation.internal.include",
-        &format!("{0},__debezium-heartbeat\\.{0},{signals}", regex(&names.prefix)),
+        &format!("{0},__debezium-heartbeat\\.{0},{signals},{canaries}", regex(&names.prefix)),
     );
     put("topic.creation.internal.partitions", "1");
     put("topic.creation.internal.replication.factor", &replication);
@@ -212,6 +218,16 @@ pub(super) fn properties(all: &BTreeMap<String, String>) -> String {
         let _ = writeln!(text, "{key}={value}");
     }
     text
+}
+
+/// The tables of a list as it stands in a configuration, without its escapes.
+pub(crate) fn listed(list: &str) -> impl Iterator<Item = String> {
+    list.split(',').map(|table| table.trim().replace("\\$", "$")).filter(|table| !table.is_empty())
+}
+
+/// The canary's table beside the signal table.
+pub(super) fn canary_table(signal: &str) -> String {
+    format!("{}.{CANARY}", signal.split_once('.').map_or("cdc", |(schema, _)| schema))
 }
 
 fn millis(duration: &str) -> String {

@@ -39,6 +39,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
 use self::config::Names;
+pub(crate) use self::config::listed;
 pub use self::snapshot::snapshot_notices;
 use super::database::Database;
 use super::kafka::{Kafka, Listener, days};
@@ -62,6 +63,8 @@ use crate::tags::Tags;
 
 /// The connector class that is generated for.
 pub(crate) const CLASS: &str = "io.debezium.connector.mysql.MySqlConnector";
+/// The table of the proof by a row, in the schema of the signal table, which is the tool's own.
+pub(crate) const CANARY: &str = "canary";
 /// What is packed when no plugin is named: the release that this was tested with.
 const DEBEZIUM: &str = "io.debezium:debezium-connector-mysql:2.7.4.Final";
 /// AWS's config providers.
@@ -544,7 +547,7 @@ pub(crate) fn fact_name(connector: &str) -> String {
 }
 
 /// The topic of a table. Debezium replaces what a topic's name can't have.
-fn topic(prefix: &str, table: &str) -> String {
+pub(crate) fn topic(prefix: &str, table: &str) -> String {
     let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let table: String = table.chars().map(|c| if valid(c) { c } else { '_' }).collect();
     format!("{prefix}.{table}")

@@ -8,6 +8,7 @@ use msk_pipeline_core::kind::Kind as _;
 use msk_pipeline_core::state::State;
 use serde_json::Value;
 
+use super::config::{canary_table, listed};
 use crate::kinds::connector::Connector;
 
 /// The signals that a person has to write once `graph` is applied to what `state` records, one a connector whose existing rows are read
@@ -25,13 +26,14 @@ pub fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
             if config(wanted, "snapshot.mode") != Some("no_data") {
                 return None;
             }
+            let canary = canary_table(signal);
             let record = state.records.get(&resource.address);
             let was = record.and_then(|r| r.current.as_ref()).filter(|o| o.was_ready());
             let known = was.map(|o| &o.props).filter(|was| keeps_place(was, wanted));
             let captured = known.map(tables).unwrap_or_default();
             let new: Vec<String> = tables(wanted)
                 .into_iter()
-                .filter(|table| table != signal && !captured.contains(table))
+                .filter(|table| table != signal && *table != canary && !captured.contains(table))
                 .collect();
             if new.is_empty() {
                 return None;
@@ -68,13 +70,9 @@ fn config<'a>(props: &'a Value, key: &str) -> Option<&'a str> {
     props["configuration"].get(key)?.as_str()
 }
 
-/// The captured tables, as the list has them but without its escapes.
+/// The captured tables.
 fn tables(props: &Value) -> BTreeSet<String> {
-    let list = config(props, "table.include.list").unwrap_or_default();
-    list.split(',')
-        .map(|table| table.trim().replace("\\$", "$"))
-        .filter(|t| !t.is_empty())
-        .collect()
+    listed(config(props, "table.include.list").unwrap_or_default()).collect()
 }
 
 fn keeps_place(was: &Value, wanted: &Value) -> bool {

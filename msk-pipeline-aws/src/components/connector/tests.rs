@@ -113,7 +113,7 @@ fn the_whole_configuration_with_iam() {
     signal.enabled.channels=source
     snapshot.locking.mode=none
     snapshot.mode=no_data
-    table.include.list=shop.orders,shop.customers,cdc.signal
+    table.include.list=shop.orders,shop.customers,cdc.signal,cdc.canary
     tasks.max=1
     tombstones.on.delete=true
     topic.creation.default.cleanup.policy=delete
@@ -122,7 +122,7 @@ fn the_whole_configuration_with_iam() {
     topic.creation.default.retention.ms=604800000
     topic.creation.groups=internal
     topic.creation.internal.cleanup.policy=delete
-    topic.creation.internal.include=orders-cdc-mysql,__debezium-heartbeat\.orders-cdc-mysql,orders-cdc-mysql\.cdc\.signal
+    topic.creation.internal.include=orders-cdc-mysql,__debezium-heartbeat\.orders-cdc-mysql,orders-cdc-mysql\.cdc\.signal,orders-cdc-mysql\.cdc\.canary
     topic.creation.internal.partitions=1
     topic.creation.internal.replication.factor=3
     topic.creation.internal.retention.ms=604800000

@@ -359,6 +359,11 @@ impl Database {
         self.port.unwrap_or(3306)
     }
 
+    /// For how long binary logs are kept.
+    pub fn binlog_retention(&self) -> Duration {
+        Duration::from_hours(self.binlog_hours())
+    }
+
     /// For how many hours binary logs are kept.
     fn binlog_hours(&self) -> u64 {
         let text = self.capture.as_ref().and_then(|c| c.binlog_retention.as_deref());

@@ -326,7 +326,7 @@ async fn owners(
 }
 
 /// The cluster of this identifier.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     rds: &aws_sdk_rds::Client,
     name: &str,
 ) -> Result<Option<DbCluster>, CallError> {

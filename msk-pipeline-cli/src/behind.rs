@@ -1,0 +1,156 @@
+//! What stands behind the AWS that a command reaches, and how it is got at: servers by their names, programs on this machine, or nothing.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use msk_pipeline_aws::verify::{Closed, Look};
+use msk_pipeline_core::dsl::Header;
+use msk_pipeline_core::state::{Loaded, State};
+use msk_pipeline_local::LocalWorld;
+use msk_pipeline_real::Access;
+use msk_pipeline_verify::cause::Task;
+use msk_pipeline_verify::chain::AwsCredentials;
+use msk_pipeline_verify::{Reach, Secret};
+
+use crate::args::Sight;
+use crate::declaration::Declaration;
+use crate::diagnostic::Failure;
+use crate::exit::Exit;
+use crate::report::words::SIMULATED;
+use crate::settings::Settings;
+use crate::state_folder;
+use crate::target::{Target, place};
+
+/// What stands behind an AWS.
+pub(crate) enum Behind {
+    /// AWS's own servers.
+    Aws,
+    /// Nothing: the embedded AWS simulates them.
+    Nothing,
+    /// Programs on this machine; without access, none runs.
+    Programs { world: Box<LocalWorld>, access: Option<Access> },
+}
+
+/// An AWS with what stands behind it, and what is recorded of it.
+pub(crate) struct Site {
+    pub(crate) declaration: Declaration,
+    pub(crate) target: Target,
+    pub(crate) state: State,
+    pub(crate) behind: Behind,
+}
+
+impl Site {
+    /// Reads the file and the state, and finds out what stands behind. Begins nothing.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
+        let declaration = Declaration::read(settings)?;
+        let header = declaration.pipeline.header();
+        let target = Target::open(settings, header, true).await?;
+        let state = target.store.load().await.and_then(Loaded::fold);
+        let state = state.map_err(|e| Failure::store(&e))?;
+        let behind = behind(settings, header).await?;
+        Ok(Self { declaration, target, state, behind })
+    }
+
+    /// How a connector is looked at.
+    pub(crate) fn look(
+        &self,
+        settings: &Settings,
+        arn: &str,
+        sight: &Sight,
+    ) -> Result<Look, Failure> {
+        let mut look = Look {
+            reach: Reach::default(),
+            credentials: None,
+            tasks: None,
+            retention: None,
+            now: now(),
+            aws_now: self.target.clock.wall().0,
+            scale: self.target.scale,
+            most_behind: sight.max_lag,
+            closed: None,
+        };
+        if let Some(file) = &sight.ca_bundle {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                let message = format!("{} can't be read: {error}", file.display());
+                Failure::new(Exit::Invalid, message)
+                    .help("--ca-bundle takes a file with certificates in PEM")
+            })?;
+            look.reach.authorities.push(text);
+        }
+        match &self.behind {
+            Behind::Aws => {}
+            Behind::Nothing => {
+                look.closed = Some(Closed {
+                    what: "nothing stands behind a simulated connector, so there are no rows to verify".into(),
+                    open: format!(
+                        "Real programs stand behind a world that is served so: {}, then {}",
+                        settings.local_command("reset"),
+                        settings.local_command("serve --real")
+                    ),
+                });
+            }
+            Behind::Programs { access: None, .. } => {
+                look.closed = Some(Closed {
+                    what: "the programs behind this world don't run".into(),
+                    open: format!("Start them: {}", settings.local_command("serve --real")),
+                });
+            }
+            Behind::Programs { access: Some(access), world } => {
+                let addresses = access.hosts.iter();
+                look.reach.addresses = addresses.map(|(n, a)| (n.clone(), a.to_string())).collect();
+                look.reach.authorities.push(access.ca_pem.clone());
+                look.credentials = Some(AwsCredentials {
+                    access_key_id: access.credentials.access_key.clone(),
+                    secret_access_key: Secret::new(access.credentials.secret.as_str()),
+                    session_token: Some(Secret::new(access.credentials.token.as_str())),
+                });
+                let tasks = world.tasks(arn).map_err(|e| Failure::local(&e))?.into_iter();
+                let told = tasks.map(|t| Task { id: t.id, state: t.state, trace: t.trace });
+                look.tasks = Some(told.collect());
+            }
+        }
+        Ok(look)
+    }
+
+    /// True if a row may be changed without being asked for: nobody else's data are near.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self.behind, Behind::Programs { .. })
+    }
+
+    /// True if nothing stands behind it.
+    pub(crate) fn is_simulated(&self) -> bool {
+        matches!(self.behind, Behind::Nothing)
+    }
+
+    /// The mark of lines about it.
+    pub(crate) fn mark(&self) -> String {
+        if self.is_simulated() { format!("  {SIMULATED}") } else { String::new() }
+    }
+}
+
+async fn behind(settings: &Settings, header: &Header) -> Result<Behind, Failure> {
+    if !settings.local {
+        return Ok(Behind::Aws);
+    }
+    let place = place(header);
+    let folder = state_folder::world(settings, &place.account, &place.region);
+    if !LocalWorld::is_begun(&folder) {
+        return Ok(Behind::Nothing);
+    }
+    let world = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
+    if !world.is_real() {
+        return Ok(Behind::Nothing);
+    }
+    let access = Access::read(&folder.join("plane")).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the way to the programs can't be read: {}", error.whole()),
+        )
+    })?;
+    Ok(Behind::Programs { world: Box::new(world), access })
+}
+
+/// The time of this machine, which programs on it and servers elsewhere share.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
