@@ -192,6 +192,8 @@ pub struct State {
     pub kafkaconnect: services::kafkaconnect::State,
     /// `CloudWatch` Logs.
     pub logs: services::logs::State,
+    /// What is in the databases, where no real ones stand behind them.
+    pub mysql: services::mysql::State,
     /// RDS.
     pub rds: services::rds::State,
     /// S3.

@@ -26,6 +26,7 @@ pub mod iam;
 pub mod kafka;
 pub mod kafkaconnect;
 pub mod logs;
+pub mod mysql;
 pub mod rds;
 pub mod s3;
 pub mod secretsmanager;
@@ -38,6 +39,7 @@ pub const SERVICES: &[Service] = &[
     kafka::SERVICE,
     kafkaconnect::SERVICE,
     logs::SERVICE,
+    mysql::SERVICE,
     rds::SERVICE,
     s3::SERVICE,
     secretsmanager::SERVICE,
@@ -46,12 +48,13 @@ pub const SERVICES: &[Service] = &[
 
 /// Everything that is refused beyond the shapes of the service models: (service, rule, source).
 pub fn rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let lists: [(&str, &[(&str, &str)]); 8] = [
+    let lists: [(&str, &[(&str, &str)]); 9] = [
         ("ec2", ec2::rules::RULES),
         ("iam", iam::rules::RULES),
         ("kafka", kafka::rules::RULES),
         ("kafkaconnect", kafkaconnect::rules::RULES),
         ("logs", logs::rules::RULES),
+        ("mysql", mysql::rules::RULES),
         ("rds", rds::rules::RULES),
         ("s3", s3::rules::RULES),
         ("secretsmanager", secretsmanager::rules::RULES),

@@ -26,7 +26,7 @@ mod views;
 use groups::Kind;
 pub use state::State;
 #[allow(unused_imports, reason = "for the services that look at a database from outside")]
-pub(crate) use views::{DbView, by_endpoint, interfaces};
+pub(crate) use views::{DbView, by_endpoint, interfaces, server, servers};
 
 /// This service's entry in the list.
 pub const SERVICE: Service = Service { name: "rds", handle, operations: OPERATIONS, inventory };

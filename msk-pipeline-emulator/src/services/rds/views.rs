@@ -66,6 +66,32 @@ pub(crate) fn by_endpoint(w: &World, now: Millis, host: &str) -> Option<DbView> 
     })
 }
 
+/// A cluster's server, as one who logs in at its writer's endpoint meets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerView {
+    /// `cluster-…`: another one for each cluster that is made, whatever its name.
+    pub(crate) resource_id: String,
+    /// Whether something answers at the endpoint.
+    pub(crate) answers: bool,
+}
+
+/// The server of a cluster.
+pub(crate) fn server(w: &World, now: Millis, cluster: &str) -> Option<ServerView> {
+    let found = w.state.rds.cluster(cluster, now)?;
+    let writer = w.state.rds.writer(cluster, now);
+    let available = found.life.ready_at() <= now && !found.life.deleting();
+    Some(ServerView {
+        resource_id: found.resource_id.clone(),
+        answers: available && writer.is_some_and(|writer| writer.serves(now)),
+    })
+}
+
+/// Every cluster that exists: its identifier and its resource id.
+pub(crate) fn servers(w: &World, now: Millis) -> Vec<(String, String)> {
+    let clusters = w.state.rds.clusters.values().filter(|c| c.life.exists(now));
+    clusters.map(|c| (c.id.clone(), c.resource_id.clone())).collect()
+}
+
 /// The interfaces that the instances have in the subnets, from their creation until a moment after they are gone.
 pub(crate) fn interfaces(w: &World, now: Millis) -> Vec<ec2::Interface> {
     let state = &w.state.rds;

@@ -16,7 +16,7 @@ mod values;
 mod tests;
 
 pub use state::State;
-pub(crate) use state::{all, create_managed, delete_managed, find, members};
+pub(crate) use state::{all, create_managed, current_version, delete_managed, find, members};
 
 /// This service's entry in the list.
 pub const SERVICE: Service =

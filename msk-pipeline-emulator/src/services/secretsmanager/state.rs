@@ -221,6 +221,14 @@ pub(crate) fn find(world: &World, name_or_arn: &str, now: Millis) -> Option<Secr
     Some(SecretView { name: secret.name, arn: secret.arn, keys })
 }
 
+/// The id of a secret's current version, unless it is scheduled for deletion.
+pub(crate) fn current_version(world: &World, name_or_arn: &str, now: Millis) -> Option<String> {
+    let state = &world.state.secretsmanager;
+    let secret = state.secrets.get(&state.resolve(now, name_or_arn)?)?.at(now);
+    let (id, _) = secret.staged(CURRENT).filter(|_| secret.deletion.is_none())?;
+    Some(id.clone())
+}
+
 /// Makes a secret that `owning_service` manages (`rds` for a master user's password) and answers its ARN. It is there from
 /// `ready_at` on, rotates every seven days by its rules, and refuses direct edits and deletes.
 pub(crate) fn create_managed(
