@@ -13,6 +13,7 @@ pub mod kinds;
 pub mod operate;
 pub mod plugins;
 pub mod session;
+pub mod source;
 pub mod state;
 pub mod verify;
 pub mod watch;

@@ -24,10 +24,12 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use msk_pipeline_core::kind::{CallError, Class};
 use msk_pipeline_core::state::Pin;
 use msk_pipeline_core::state::lease::LONGEST_REQUEST;
-use msk_pipeline_verify::Secret;
+use msk_pipeline_source::{Catalogue, Nowhere};
 use msk_pipeline_verify::chain::AwsCredentials;
+use msk_pipeline_verify::{Reach, Secret};
 
 use crate::error::classify;
+use crate::source;
 
 /// One HTTP request, for a [`Handler`].
 #[derive(Debug, Clone)]
@@ -85,6 +87,7 @@ pub struct Session {
     pub secretsmanager: aws_sdk_secretsmanager::Client,
     /// STS.
     pub sts: aws_sdk_sts::Client,
+    source: Arc<dyn Catalogue>,
     region: String,
     credentials: Option<SharedCredentialsProvider>,
 }
@@ -109,10 +112,12 @@ impl Session {
             )
             .load()
             .await;
-        Self::from_config(&config, region)
+        let session = Self::from_config(&config, region);
+        let source = source::databases(&session, Arc::new(Reach::default()));
+        session.with_source(source)
     }
 
-    /// Reaches `handler` instead of AWS. Nothing leaves the process, no ambient credential is read.
+    /// Reaches `handler` instead of AWS. Nothing leaves the process, no ambient credential is read, and no database is reached.
     pub fn embedded(handler: Arc<dyn Handler>, region: &str) -> Self {
         let credentials = Credentials::new("embedded", "embedded", None, None, "embedded");
         let config = SdkConfig::builder()
@@ -142,6 +147,7 @@ impl Session {
             s3: aws_sdk_s3::Client::from_conf(s3),
             secretsmanager: aws_sdk_secretsmanager::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
+            source: Arc::new(Nowhere),
             region: region.to_owned(),
             credentials: config.credentials_provider(),
         }
@@ -162,6 +168,17 @@ impl Session {
             secret_access_key: Secret::new(found.secret_access_key()),
             session_token: found.session_token().map(Secret::new),
         })
+    }
+
+    /// The same with other databases behind its clusters.
+    #[must_use]
+    pub fn with_source(self, source: Arc<dyn Catalogue>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// What is in the databases of the account.
+    pub fn source(&self) -> &Arc<dyn Catalogue> {
+        &self.source
     }
 
     /// The region that the clients reach.

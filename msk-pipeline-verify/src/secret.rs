@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A password or key. It has no `Display`, isn't serialisable, and its `Debug` says nothing; only clients in this crate read it.
+/// A password or key. It has no `Display`, isn't serialisable, and its `Debug` says nothing; only clients of servers read it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -13,7 +13,7 @@ impl Secret {
     }
 
     /// The value, for a client.
-    pub(crate) fn reveal(&self) -> &str {
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }

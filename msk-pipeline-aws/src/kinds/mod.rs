@@ -37,9 +37,9 @@ mod emulated;
 #[cfg(test)]
 pub(crate) mod testing;
 
-/// Every kind there is. What is uploaded is found in `artifacts`.
+/// Every kind there is. What is uploaded is found in `artifacts`. The kinds inside databases are those of another crate.
 pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
-    Registry::default()
+    let registry = Registry::default()
         .with(network::Network::new(session))
         .with(security_group::SecurityGroup::new(session))
         .with(security_group_rules::SecurityGroupRules::new(session))
@@ -61,7 +61,8 @@ pub fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
         .with(kafka_topic::KafkaTopic::new(session))
         .with(custom_plugin::CustomPlugin::new(session))
         .with(worker_configuration::WorkerConfiguration::new(session))
-        .with(connector::Connector::new(session))
+        .with(connector::Connector::new(session));
+    msk_pipeline_source::register(registry, session.source())
 }
 
 /// Whether an object that is encrypted with the key `used` would need another one. AWS shows a key's ARN and neither an alias nor
@@ -113,7 +114,7 @@ mod tests {
     /// modules of the same names and knows none of this crate's.
     fn sources() -> Vec<(PathBuf, String)> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-        let crates = ["aws", "cli", "core", "local", "plugin"];
+        let crates = ["aws", "cli", "core", "local", "plugin", "source"];
         let mut folders: Vec<_> =
             crates.iter().map(|name| root.join(format!("msk-pipeline-{name}/src"))).collect();
         folders.push(root.join("src"));
@@ -154,7 +155,8 @@ mod tests {
         let modules: Vec<_> = entries.map(|entry| entry.split("::").next().unwrap()).collect();
         let session = testing::session();
         let registry = registry(&session, &Artifacts::default());
-        assert_eq!(modules.len(), registry.iter().count(), "one entry for each kind");
+        let of_aws = registry.iter().filter(|kind| kind.type_name().starts_with("aws."));
+        assert_eq!(modules.len(), of_aws.count(), "one entry for each kind");
         let own = |path: &Path, module: &str| {
             path.starts_with(here.join(module)) || *path == here.join(format!("{module}.rs"))
         };
@@ -183,10 +185,12 @@ mod tests {
         let bucket = here.with_file_name("state").join("bucket.rs");
         // What is known of a connector's trouble is read with the words of its kind.
         let evidence = here.with_file_name("evidence.rs");
+        // Where a cluster's writer is, is read as the kind of clusters reads it.
+        let source = here.with_file_name("source.rs");
         let inside = |path: &Path| {
             path.starts_with(&here)
                 || path.starts_with(&components)
-                || [&bucket, &evidence].iter().any(|other| *path == **other)
+                || [&bucket, &evidence, &source].iter().any(|other| *path == **other)
         };
         let outside: Vec<_> = sources.iter().filter(|(path, _)| !inside(path)).collect();
         for (path, text) in &outside {

@@ -48,6 +48,21 @@ impl Grants {
         }
     }
 
+    /// Every privilege by what it is on: `*.*`, `shop.*`, `shop.orders`. A schema's name is told without the escapes of its pattern.
+    pub fn by_object(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let everywhere = ("*.*".to_owned(), self.everywhere.clone());
+        let plain = |pattern: &str| pattern.replace("\\_", "_").replace("\\%", "%");
+        let schemas = self.schemas.iter().map(|(s, p)| (format!("{}.*", plain(s)), p.clone()));
+        let tables = self.tables.iter().map(|(table, p)| (table.clone(), p.clone()));
+        let mut all: BTreeMap<_, BTreeSet<String>> =
+            std::iter::once(everywhere).chain(schemas).chain(tables).collect();
+        for privileges in all.values_mut() {
+            privileges.remove("USAGE");
+        }
+        all.retain(|_, privileges| !privileges.is_empty());
+        all
+    }
+
     /// True if the user has the privilege on everything.
     pub fn has(&self, privilege: &str) -> bool {
         contains(&self.everywhere, privilege)
@@ -156,6 +171,21 @@ mod tests {
             grants.has_on_table("CREATE", "odd` ON x", "t")
                 && !grants.has_on_table("UPDATE", "odd` ON x", "t")
         );
+    }
+
+    #[test]
+    fn privileges_are_told_by_what_they_are_on() {
+        let grants = Grants::parse([
+            "GRANT USAGE ON *.* TO `cdc`@`%`",
+            "GRANT SELECT ON `my\\_shop`.* TO `cdc`@`%`",
+            "GRANT INSERT, DELETE ON `cdc`.`signal` TO `cdc`@`%`",
+        ]);
+        let told: Vec<_> = grants
+            .by_object()
+            .into_iter()
+            .map(|(on, list)| format!("{on}: {}", list.into_iter().collect::<Vec<_>>().join(" ")))
+            .collect();
+        assert_eq!(told, ["cdc.signal: DELETE INSERT", "my_shop.*: SELECT"]);
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn retention(facts: &MySqlFacts, least: Duration) -> Check {
 }
 
 /// Opens a session, or says why there is none.
-pub(crate) async fn connect(database: &Database, reach: &Reach) -> Result<Conn, Check> {
+pub async fn connect(database: &Database, reach: &Reach) -> Result<Conn, Check> {
     let (host, port) = (database.host.as_str(), database.port);
     reach.connects(host, port).await.map_err(|e| unreached(Server::Database, host, port, &e))?;
     let mut opts = OptsBuilder::default()

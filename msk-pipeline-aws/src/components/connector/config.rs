@@ -130,6 +130,17 @@ pub(super) fn connector(
 
     // A silent database still moves the place on, before the binary log is purged behind it.
     put("heartbeat.interval.ms", &millis(connector.heartbeat.as_deref().unwrap_or("30s")));
+    if source.database.is_prepared() {
+        // In the table its time can be seen by everybody who reads the database.
+        let table = source.database.heartbeat_table();
+        put(
+            "heartbeat.action.query",
+            &format!(
+                "INSERT INTO {table} (connector, beat) VALUES ('{}', NOW(3)) ON DUPLICATE KEY UPDATE beat = NOW(3)",
+                names.connector
+            ),
+        );
+    }
 
     let topics = &connector.topics;
     let replication = super::replication(connector, cluster).to_string();

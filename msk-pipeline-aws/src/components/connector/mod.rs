@@ -33,6 +33,7 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
+use msk_pipeline_source::kinds::{Signal, SignalProps};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -521,6 +522,7 @@ impl Plan<'_> {
             log_group: Some(self.log_group().into()),
             tags: self.tags.clone(),
         };
+        self.signal(cx);
         let mut needs = vec![
             self.address("rules"),
             self.address("logs"),
@@ -535,9 +537,34 @@ impl Plan<'_> {
         if self.connector.secret.is_none() {
             needs.push(Database::capture_secret(&self.source.name));
         }
+        needs.extend(self.source.database.prepared(&self.source.name));
         needs.extend(topics);
         needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
+    }
+}
+
+impl Plan<'_> {
+    /// Adds the signal by which rows that exist already are read, where the pipeline may write it.
+    fn signal(&self, cx: &mut Expansion<'_>) {
+        let database = self.source.database;
+        let table = msk_pipeline_source::TableName::parse(database.signal_table());
+        let Some(table) = table.filter(|_| {
+            database.is_prepared() && self.connector.snapshot == Snapshot::Incremental
+        }) else {
+            return;
+        };
+        let signal = table.to_string();
+        let props = SignalProps {
+            cluster: database.identifier(&self.source.name, cx),
+            table,
+            connector: self.names.connector.clone(),
+            place: self.names.offsets.clone(),
+            tables: self.connector.tables.iter().filter(|t| **t != signal).cloned().collect(),
+        };
+        let mut needs = vec![self.address("connector")];
+        needs.extend(database.prepared(&self.source.name));
+        cx.add::<Signal>(self.address("snapshot"), stage::CONNECT, &props, needs);
     }
 }
 

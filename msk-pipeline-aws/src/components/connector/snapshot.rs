@@ -23,6 +23,12 @@ pub fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
         .filter_map(|resource| {
             let wanted = &resource.props;
             let signal = config(wanted, "signal.data.collection")?;
+            let about = resource.address.as_str();
+            let about = about.strip_suffix(".connector").unwrap_or(about);
+            // The pipeline writes it itself.
+            if graph.get(&format!("{about}.snapshot")).is_some() {
+                return None;
+            }
             if config(wanted, "snapshot.mode") != Some("no_data") {
                 return None;
             }
@@ -38,8 +44,6 @@ pub fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
             if new.is_empty() {
                 return None;
             }
-            let about = resource.address.as_str();
-            let about = about.strip_suffix(".connector").unwrap_or(about);
             Some(notice(about, signal, &new, known.is_some()))
         })
         .collect()

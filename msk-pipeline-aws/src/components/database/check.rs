@@ -27,11 +27,11 @@ pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
     if let Err(why) = super::table(database.signal_table()) {
         cx.error("capture.signal_table", why, "");
     }
-    if let Some(how @ ("direct" | "data-api")) = database.prepare.as_deref() {
+    if database.prepare.as_deref() == Some("data-api") {
         cx.error(
             "prepare",
-            format!("`{how}` is not supported yet"),
-            "use \"sql\": the statements are printed, and you run them as the master user",
+            "`data-api` is not supported: the RDS Data API ends every call after 45 seconds and is off unless a cluster enables it",
+            "use \"direct\" from where the database can be reached; or \"sql\": the statements are printed, and you run them as the master user",
         );
     }
     retention(database, cx);

@@ -4,6 +4,7 @@
 //! capture user's secret. An existing one is a lookup and, unless it has one already, the capture user's secret.
 
 mod check;
+mod direct;
 mod prepare;
 mod schema;
 
@@ -244,6 +245,13 @@ impl Database {
         self
     }
 
+    /// Sets how the capture user comes into the database: `sql` or `direct`.
+    #[must_use]
+    pub fn prepare(mut self, how: impl Into<String>) -> Self {
+        self.prepare = Some(how.into());
+        self
+    }
+
     /// Sets what a destroy does.
     #[must_use]
     pub fn on_destroy(mut self, on_destroy: OnDestroy) -> Self {
@@ -330,6 +338,33 @@ impl Database {
     /// The address of the capture user's secret; outputs `secret_name`, `secret_arn`, `kms_key`.
     pub fn capture_secret(name: &str) -> Address {
         Address::new(format!("database.{name}.capture-secret"))
+    }
+
+    /// What RDS calls the cluster of the database named `name`.
+    pub(crate) fn identifier(&self, name: &str, cx: &Expansion<'_>) -> String {
+        self.existing.clone().unwrap_or_else(|| cx.name(&[name], 63))
+    }
+
+    /// Whether the pipeline itself prepares it, by connection.
+    pub fn is_prepared(&self) -> bool {
+        self.prepare.as_deref() == Some("direct")
+    }
+
+    /// The resources inside the database named `name` that a connector of it needs; none where somebody prepares it by hand.
+    pub fn prepared(&self, name: &str) -> Vec<Address> {
+        if !self.is_prepared() {
+            return Vec::new();
+        }
+        let parts = ["binlog-retention", "capture-user", "signal-table", "heartbeat-table"];
+        parts.map(|part| Address::new(format!("database.{name}.{part}"))).into()
+    }
+
+    /// The table that a connector writes the time of its heartbeats into, beside the signal table.
+    pub fn heartbeat_table(&self) -> String {
+        let signal = self.signal_table();
+        let (schema, table) = signal.split_once('.').unwrap_or((signal, ""));
+        let name = if table == "heartbeat" { "heartbeat_of_connectors" } else { "heartbeat" };
+        format!("{schema}.{name}")
     }
 
     /// The capture user.
@@ -421,6 +456,9 @@ impl Component for Database {
                 plan.cluster(cx);
                 plan.instances(cx);
             }
+        }
+        if self.is_prepared() {
+            plan.prepare(&secret, cx);
         }
         prepare::notices(self, name, &secret, cx);
     }
@@ -573,7 +611,7 @@ impl<'a> Plan<'a> {
     fn cluster(&self, cx: &mut Expansion<'_>) {
         let database = self.database;
         let props = aurora_cluster::Props {
-            name: cx.name(&[self.name], 63),
+            name: database.identifier(self.name, cx),
             engine: database.engine().to_owned(),
             version: database.full_version(),
             master_user: database.master_user.clone().unwrap_or_else(|| "admin".into()),

@@ -11,6 +11,7 @@ fn statements(database: &Database, secret: &str) -> String {
     let (user, hours) = (database.capture_user(), database.binlog_hours());
     let signal = database.signal_table();
     let (schema, table) = signal.split_once('.').unwrap_or(("cdc", signal));
+    let columns = super::direct::SIGNAL_COLUMNS;
     let password = format!("<password from secret {secret}>");
     format!(
         "-- Run as the master user on the cluster's writer endpoint. The password:
@@ -21,7 +22,7 @@ GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT, LOC
 CALL mysql.rds_set_configuration('binlog retention hours', {hours});
 CREATE DATABASE IF NOT EXISTS `{schema}`;
 CREATE TABLE IF NOT EXISTS `{schema}`.`{table}` (
-  id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data VARCHAR(2048) NULL
+  {columns}
 );
 GRANT INSERT, DELETE ON `{schema}`.`{table}` TO '{user}'@'%';
 -- To verify: the grants above, binlog retention hours = {hours}, ROW and FULL, and a file name.
@@ -35,14 +36,16 @@ SHOW BINARY LOGS;
 
 pub(super) fn notices(database: &Database, name: &str, secret: &str, cx: &mut Expansion<'_>) {
     let about = format!("database.{name}");
-    cx.notice(Notice {
-        about: about.clone(),
-        title: format!(
-            "Create the capture user `{}` in the database, keep its binary logs, and create the signal table.",
-            database.capture_user()
-        ),
-        body: statements(database, secret),
-    });
+    if !database.is_prepared() {
+        cx.notice(Notice {
+            about: about.clone(),
+            title: format!(
+                "Create the capture user `{}` in the database, keep its binary logs, and create the signal table.",
+                database.capture_user()
+            ),
+            body: statements(database, secret),
+        });
+    }
     let Some(existing) = &database.existing else { return };
     let connectors = cx.all::<Connector>().into_iter().filter(|(_, c)| c.source == name);
     let port = database.port_or_default();

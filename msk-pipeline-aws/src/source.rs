@@ -1,0 +1,75 @@
+//! How one logs in at the databases of an account: RDS tells where a cluster's writer is, Secrets Manager holds its master user's password and
+//! those of others. Both are asked at the time of each call; what they answer is kept nowhere.
+//!
+//! Source: handbook aws.md §4.4 (the managed master secret), §8.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use msk_pipeline_core::kind::{CallError, Class};
+use msk_pipeline_source::{Catalogue, Credentials, Login, MySql, Servers, Way};
+use msk_pipeline_verify::Secret;
+use serde::Deserialize;
+
+use crate::error::{absent, classify};
+use crate::kinds::aurora_cluster;
+use crate::session::Session;
+
+/// The databases of a session's account, over connections by this way.
+pub fn databases(session: &Session, way: Arc<dyn Way>) -> Arc<dyn Catalogue> {
+    let servers = Rds { rds: session.rds.clone(), secrets: session.secretsmanager.clone() };
+    Arc::new(MySql::new(Arc::new(servers), way))
+}
+
+struct Rds {
+    rds: aws_sdk_rds::Client,
+    secrets: aws_sdk_secretsmanager::Client,
+}
+
+/// The value of a secret for a database. Other members are of no interest.
+#[derive(Deserialize)]
+struct Value {
+    username: String,
+    password: String,
+}
+
+#[async_trait]
+impl Servers for Rds {
+    async fn master(&self, cluster: &str) -> Result<Option<Login>, CallError> {
+        const OP: &str = "rds:DescribeDBClusters";
+        let Some(found) = aurora_cluster::describe(&self.rds, cluster).await? else {
+            return Ok(None);
+        };
+        let secret = found.master_user_secret().and_then(|secret| secret.secret_arn());
+        let Some(secret) = secret else {
+            let message = format!(
+                "RDS does not manage the master password of {cluster}: let it (`aws rds modify-db-cluster --manage-master-user-password`), or write `prepare = \"sql\"`"
+            );
+            return Err(CallError::new(Class::Invalid, OP, message));
+        };
+        let Some(master) = self.credentials(secret).await? else {
+            let message = format!("the secret of the master password of {cluster} is not there yet");
+            return Err(CallError::new(Class::NotYet, OP, message));
+        };
+        Ok(Some(Login {
+            host: found.endpoint().unwrap_or_default().to_owned(),
+            port: found.port().and_then(|port| u16::try_from(port).ok()).unwrap_or(3306),
+            master,
+        }))
+    }
+
+    async fn credentials(&self, secret: &str) -> Result<Option<Credentials>, CallError> {
+        const OP: &str = "secretsmanager:GetSecretValue";
+        let answer = self.secrets.get_secret_value().secret_id(secret).send().await;
+        let Some(answer) = absent(answer.map_err(|error| classify(OP, error)))? else {
+            return Ok(None);
+        };
+        let value = answer.secret_string().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let Some(Value { username, password }) = value else {
+            let message =
+                format!("the secret {secret} is no JSON value {{\"username\", \"password\"}}");
+            return Err(CallError::new(Class::Invalid, OP, message));
+        };
+        Ok(Some(Credentials { user: username, password: Secret::new(password) }))
+    }
+}

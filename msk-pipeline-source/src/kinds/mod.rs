@@ -1,0 +1,107 @@
+//! The resources inside a database.
+//!
+//! All of them name their cluster by its identifier, which is known before it exists: while there is no such cluster they don't exist either.
+//! What can't be reached from here is refused with what to open; once a run has changed something, it is waited for.
+
+mod retention;
+mod schema;
+mod signal;
+mod table;
+mod user;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use msk_pipeline_core::kind::{CallError, Class, Condition, Effect, Next, Proposed, Sent, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::{Catalogue, Look, Unreached};
+use crate::change::Change;
+
+pub use retention::{Props as RetentionProps, Retention};
+pub use schema::{Props as SchemaProps, Schema};
+pub use signal::{Props as SignalProps, Signal};
+pub use table::{Props as TableProps, Table};
+pub use user::{Props as UserProps, User};
+
+/// What is observed of an object in a database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen<T> {
+    /// It, as it is.
+    There(T),
+    /// The database can't be reached from here.
+    Unreached(Unreached),
+}
+
+impl<T> Seen<T> {
+    fn of(look: Look<T>) -> Option<Self> {
+        match look {
+            Look::NoServer | Look::Absent => None,
+            Look::Unreached(unreached) => Some(Self::Unreached(unreached)),
+            Look::Found(found) => Some(Self::There(found)),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::There(_) => Status::exists(),
+            Self::Unreached(unreached) => {
+                Status::new("unknown").says(Some(format!("{} {}", unreached.what, unreached.open)))
+            }
+        }
+    }
+}
+
+/// A changing statement and where it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The cluster.
+    pub cluster: String,
+    /// The statement.
+    pub change: Change,
+}
+
+fn proposed(cluster: &str, effect: Effect, change: Change) -> Proposed<Call> {
+    let op = change.op();
+    Proposed::new(op, effect, Call { cluster: cluster.to_owned(), change })
+}
+
+async fn perform(catalogue: &Arc<dyn Catalogue>, call: &Call) -> Result<Sent, CallError> {
+    catalogue.change(&call.cluster, &call.change).await?;
+    Ok(Sent::default())
+}
+
+/// Objects that take no mark: an earlier create of ours is looked for before another one is sent, so one that exists when a create arrives
+/// was made by somebody else.
+fn made_by_another(mut error: CallError) -> CallError {
+    if error.class == Class::AlreadyExists {
+        error.class = Class::Invalid;
+        error.message = format!("{}: it was made by somebody else meanwhile", error.message);
+    }
+    error
+}
+
+/// What to do about a database that can't be reached. `with_server` says that what is to go goes with the cluster all the same.
+fn unreached<C, O>(unreached: &Unreached, wanted: bool, begun: bool, with_server: bool) -> Next<C, O> {
+    if !wanted && with_server {
+        return Next::Kept;
+    }
+    if begun {
+        let condition = Condition::new("the database to answer", &unreached.what, ANSWERS);
+        return Next::Wait { condition, then: Vec::new() };
+    }
+    Next::Refuse {
+        because: format!("the database can't be reached from here: {}", unreached.what),
+        help: format!(
+            "{} Or write `prepare = \"sql\"`: then the statements are printed, for somebody who can reach it.",
+            unreached.open
+        ),
+    }
+}
+
+/// A failover takes about half a minute (handbook aws.md §4.9: the writer alone has binary logs).
+const ANSWERS: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,164 @@
+//! `mysql.table`: a table of the tool's own, for signals or heartbeats.
+//!
+//! # Guarantees
+//! Its mark is its comment, in the statement that creates it. One without, or with another's, is never touched.
+//! # Caveats
+//! Columns are given when it is made and not compared later: a table with our mark is as we made it, or somebody meant to change it.
+//! # Sources
+//! Signal table: handbook msk.md §8. Comments, at most 2,048 characters: page 'CREATE TABLE Statement', MySQL 8.0.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use msk_pipeline_core::kind::{
+    CallError, Case, Change as Field, Effect, Guard, Kind, Mark, MarkSeen, Next, Proposed, Sent,
+    Status, Target,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Seen, perform, proposed, unreached};
+use crate::catalogue::{Catalogue, Table as Found};
+use crate::change::{Change, TableName};
+
+/// The kind.
+pub struct Table {
+    catalogue: Arc<dyn Catalogue>,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Props {
+    /// The cluster's identifier.
+    pub cluster: String,
+    /// The table.
+    pub table: TableName,
+    /// Its columns, as in `CREATE TABLE`.
+    pub columns: String,
+    /// It goes with its cluster when that is deleted.
+    #[serde(default)]
+    pub with_server: bool,
+}
+
+/// What others may refer to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    /// `schema.table`
+    pub table: String,
+}
+
+impl Table {
+    /// The kind on databases.
+    pub fn new(catalogue: Arc<dyn Catalogue>) -> Self {
+        Self { catalogue }
+    }
+}
+
+#[async_trait]
+impl Kind for Table {
+    const TYPE: &'static str = "mysql.table";
+    type Props = Props;
+    type Seen = Seen<Found>;
+    type Outputs = Outputs;
+    type Call = Call;
+
+    fn name(props: &Props) -> String {
+        format!("{}/{}", props.cluster, props.table)
+    }
+
+    fn visibility() -> Duration {
+        Duration::ZERO
+    }
+
+    async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+        let Props { cluster, table, .. } = &target.props;
+        Ok(Seen::of(self.catalogue.table(cluster, table).await?))
+    }
+
+    fn mark(seen: &Self::Seen) -> MarkSeen {
+        match seen {
+            Seen::There(table) => Mark::seen_in_text(&table.comment),
+            Seen::Unreached(_) => MarkSeen::ByParent,
+        }
+    }
+
+    fn status(seen: &Self::Seen) -> Option<Status> {
+        Some(seen.status())
+    }
+
+    fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
+        let was = case.was.as_ref().map(|was| &was.props);
+        match (&case.want, &case.seen) {
+            (want, Some(Seen::Unreached(what))) => {
+                let with_server = was.is_some_and(|was| was.with_server);
+                unreached(what, want.is_some(), case.pursuit.is_some(), with_server)
+            }
+            (None, None) => Next::Gone,
+            (None, Some(Seen::There(_))) => match was {
+                Some(was) => Next::Calls(vec![drop_table(was)]),
+                None => Next::Gone,
+            },
+            (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
+            (Some(want), Some(Seen::There(_))) => {
+                Next::Converged(Outputs { table: want.table.to_string() })
+            }
+        }
+    }
+
+    async fn perform(&self, call: &Call, _guard: &Guard) -> Result<Sent, CallError> {
+        perform(&self.catalogue, call).await
+    }
+}
+
+fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
+    let change = Change::CreateTable {
+        table: want.table.clone(),
+        columns: want.columns.clone(),
+        comment: mark.text(),
+    };
+    proposed(&want.cluster, Effect::Create, change)
+        .fields([Field::new("table", None::<()>, Some(want.table.to_string()))])
+        .may_change(&["table"])
+}
+
+fn drop_table(was: &Props) -> Proposed<Call> {
+    proposed(&was.cluster, Effect::Delete, Change::DropTable { table: was.table.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use msk_pipeline_core::kind::Recorded;
+
+    use super::*;
+    use crate::catalogue::Nowhere;
+    use crate::kinds::testing::{case, mark, ops};
+
+    #[test]
+    fn it_is_made_and_dropped() {
+        let kind = Table::new(Arc::new(Nowhere));
+        let want = || Props {
+            cluster: "orders".into(),
+            table: TableName::parse("cdc.signal").expect("a table"),
+            columns: "id INT".into(),
+            with_server: false,
+        };
+        let seen = || Some(Seen::There(Found { comment: mark().text() }));
+        assert_eq!(ops(&kind.calls(&case(Some(want()), None))), "CreateTable");
+        assert_eq!(ops(&kind.calls(&case(Some(want()), seen()))), "converged");
+        let outputs = Some(Outputs { table: "cdc.signal".into() });
+        let delete = |seen| {
+            let was = Some(Recorded { props: want(), outputs: outputs.clone() });
+            ops(&kind.calls(&Case { was, ..case(None, seen) }))
+        };
+        assert_eq!(delete(seen()), "DropTable");
+        assert_eq!(delete(None), "gone");
+    }
+
+    #[test]
+    fn its_mark_is_its_comment() {
+        let seen = |comment: &str| Seen::There(Found { comment: comment.into() });
+        let ours = MarkSeen::Lineage { lineage: "l1".into(), pipeline: "orders".into() };
+        assert_eq!(Table::mark(&seen(&mark().text())), ours);
+        assert_eq!(Table::mark(&seen("signals of Debezium")), MarkSeen::Absent);
+    }
+}
