@@ -48,7 +48,8 @@ impl Servers for Rds {
             return Err(CallError::new(Class::Invalid, OP, message));
         };
         let Some(master) = self.credentials(secret).await? else {
-            let message = format!("the secret of the master password of {cluster} is not there yet");
+            let message =
+                format!("the secret of the master password of {cluster} is not there yet");
             return Err(CallError::new(Class::NotYet, OP, message));
         };
         Ok(Some(Login {
@@ -64,7 +65,8 @@ impl Servers for Rds {
         let Some(answer) = absent(answer.map_err(|error| classify(OP, error)))? else {
             return Ok(None);
         };
-        let value = answer.secret_string().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let value =
+            answer.secret_string().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let Some(Value { username, password }) = value else {
             let message =
                 format!("the secret {secret} is no JSON value {{\"username\", \"password\"}}");

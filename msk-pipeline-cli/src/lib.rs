@@ -11,6 +11,7 @@ mod diagnostic;
 mod exit;
 mod interrupt;
 mod printer;
+mod programs;
 mod prompt;
 mod provider;
 mod report;

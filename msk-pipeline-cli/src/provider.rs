@@ -10,10 +10,12 @@ use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
 use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::state::State;
+use msk_pipeline_verify::Reach;
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::programs::Programs;
 use crate::settings::Settings;
 
 /// The sections that a file may have.
@@ -24,6 +26,25 @@ pub(crate) fn components() -> Components {
 /// Every kind, on a session's clients. Files that calls upload are found among the artifacts.
 pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
     kinds::registry(session, artifacts)
+}
+
+/// A session that trusts the databases that the settings name a certificate for. Aurora's are signed by RDS's own authorities.
+pub(crate) fn with_authorities(session: Session, settings: &Settings) -> Result<Session, Failure> {
+    let Some(file) = &settings.database_ca else { return Ok(session) };
+    let pem = std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(Exit::Invalid, format!("{} can't be read: {error}", file.display())).help(
+            "MSKP_DATABASE_CA names a file of certificates in PEM, such as RDS's global-bundle.pem",
+        )
+    })?;
+    let reach = Reach { authorities: vec![pem], ..Reach::default() };
+    let databases = msk_pipeline_aws::source::databases(&session, Arc::new(reach));
+    Ok(session.with_source(databases))
+}
+
+/// A session whose databases are programs.
+pub(crate) fn with_programs(session: Session, programs: Programs) -> Session {
+    let databases = msk_pipeline_aws::source::databases(&session, Arc::new(programs));
+    session.with_source(databases)
 }
 
 /// Fetches and packs what the pipeline's connectors run, before anything is planned. Archives are kept in the cache folder; what was

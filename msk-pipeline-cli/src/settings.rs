@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) ci: bool,
     /// `user@host`.
     pub(crate) user: String,
+    /// A file of certificates in PEM that databases are trusted by, beside the system's.
+    pub(crate) database_ca: Option<PathBuf>,
     /// Where the user's caches are, if the environment tells.
     cache: Option<PathBuf>,
     /// The program with its global options, to be copied: `msk-pipeline -f a.toml --local`.
@@ -81,6 +83,7 @@ impl Settings {
             cloud: if global.local { Cloud::Simulated } else { Cloud::Aws },
             overlay: Overlay { env: global.env.clone(), vars },
             ci: var("CI").is_some_and(|v| !["false", "0"].contains(&v.as_str())),
+            database_ca: var("MSKP_DATABASE_CA").map(PathBuf::from),
             cache: cache_folder(&var),
             user: host.map_or(user.clone(), |host| format!("{user}@{host}")),
             program,

@@ -13,6 +13,8 @@ use msk_pipeline_local::{LocalWorld, Settings as Place};
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::programs::Programs;
+use crate::provider;
 use crate::report::cloud::Cloud;
 use crate::settings::Settings;
 use crate::state_folder;
@@ -56,11 +58,17 @@ impl Target {
                 let local =
                     LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
                 let scale = local.scale().map_err(|e| Failure::local(&e))?;
-                (local.session, local.clock, scale)
+                let session = if local.is_real() {
+                    provider::with_programs(local.session, Programs::of(&folder))
+                } else {
+                    local.session
+                };
+                (session, local.clock, scale)
             }
         } else {
             let clock: Arc<dyn Clock> = Arc::new(RealClock::system());
-            (Session::connect(&header.region).await, clock, 1.0)
+            let session = Session::connect(&header.region).await;
+            (provider::with_authorities(session, settings)?, clock, 1.0)
         };
         let pin = session
             .pin()

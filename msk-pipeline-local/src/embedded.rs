@@ -11,6 +11,8 @@ use msk_pipeline_emulator::Request;
 use msk_pipeline_emulator::shell::Handle;
 use msk_pipeline_emulator::world::Delivery;
 
+use crate::simulated::Simulated;
+
 /// A world as the far end of the SDK's clients. It tells the world the clock's time, and lets a reply's delay pass on that clock.
 pub struct Embedded {
     world: Arc<dyn Handle>,
@@ -21,7 +23,13 @@ pub struct Embedded {
 impl Embedded {
     /// Clients that reach `world`, at the time that `clock` tells.
     pub fn session(world: Arc<dyn Handle>, clock: Arc<dyn Clock>, region: &str) -> Session {
-        Session::embedded(Arc::new(Self::new(world, clock)), region)
+        Self::on(Arc::new(Self::new(world, clock)), region)
+    }
+
+    /// Clients that reach `handler`, a world or what is around one, with the databases that the world keeps a catalogue of.
+    pub fn on(handler: Arc<dyn Handler>, region: &str) -> Session {
+        let databases = Simulated::new(Arc::clone(&handler), region);
+        Session::embedded(handler, region).with_source(Arc::new(databases))
     }
 
     /// The far end alone, to be wrapped.
@@ -31,7 +39,7 @@ impl Embedded {
 
     /// As [`session`](Self::session), for a world that waits for its disk: calls run where they hold nobody up.
     pub fn durable(world: Arc<dyn Handle>, clock: Arc<dyn Clock>, region: &str) -> Session {
-        Session::embedded(Arc::new(Self { world, clock, durable: true }), region)
+        Self::on(Arc::new(Self { world, clock, durable: true }), region)
     }
 }
 

@@ -6,6 +6,7 @@
 mod clock;
 mod embedded;
 mod local_world;
+mod simulated;
 
 pub use clock::WorldClock;
 pub use embedded::Embedded;

@@ -33,7 +33,12 @@ const READ_ONLY: [&str; 3] =
 
 /// Kinds whose objects take no mark, because they are parts of another object that has one. Who may change them is decided there:
 /// while the group is somebody else's, its rules are not even looked at.
-const BY_PARENT: [&str; 1] = ["aws.ec2.security-group-rules"];
+const BY_PARENT: [&str; 4] = [
+    "aws.ec2.security-group-rules",
+    "mysql.binlog-retention",
+    "mysql.schema",
+    "mysql.snapshot-signal",
+];
 
 /// Kinds whose objects take no mark and can be somebody else's all the same. They are ours only where state says so.
 const UNMARKED: [&str; 2] = ["aws.kafka.topic", "aws.s3.object"];
@@ -41,7 +46,13 @@ const UNMARKED: [&str; 2] = ["aws.kafka.topic", "aws.s3.object"];
 /// Every kind that makes something: the recommended pipeline, with endpoints of its own.
 static WIDE: LazyLock<String> = LazyLock::new(|| {
     let example = include_str!("../../examples/mysql-cdc.toml");
-    replaced(example, &[("egress = \"require\"", "egress = \"create-endpoints\"")])
+    replaced(
+        example,
+        &[
+            ("egress = \"require\"", "egress = \"create-endpoints\""),
+            ("engine     = \"aurora-mysql\"", "prepare = \"direct\""),
+        ],
+    )
 });
 
 /// Resources of kinds that no section of the file makes; they may refer to those of [`WIDE`]. A new kind that isn't part of a component
@@ -619,7 +630,12 @@ fn failures(kind: &str) -> Option<Vec<(Cause, &'static str)>> {
         | "aws.rds.subnet-group"
         | "aws.s3.bucket"
         | "aws.s3.object"
-        | "aws.secretsmanager.secret" => Vec::new(),
+        | "aws.secretsmanager.secret"
+        | "mysql.binlog-retention"
+        | "mysql.schema"
+        | "mysql.snapshot-signal"
+        | "mysql.table"
+        | "mysql.user" => Vec::new(),
         _ => return None,
     })
 }

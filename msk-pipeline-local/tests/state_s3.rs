@@ -302,7 +302,7 @@ async fn a_store_that_judged_by_its_own_clock_would_be_noticed() {
     let clock: Arc<dyn Clock> = Arc::new(Skewed(bench.clock.clone(), 91_000));
     let inner = Embedded::new(bench.cloud.world.clone(), bench.clock.clone());
     let broken = LocalDate { inner, clock: clock.clone() };
-    let session = Session::embedded(Arc::new(broken), "us-east-1");
+    let session = Embedded::on(Arc::new(broken), "us-east-1");
     let ids = Arc::new(Entropy::seeded(2));
     let store = S3Store::new(&session, clock, ids, &place(), "orders-cdc", &pin());
     store.lease(holder("process 2")).await.expect("it takes a lease that was renewed just now");

@@ -215,7 +215,7 @@ fn stopped_at(fatal: usize, begun_only: bool, stop: Stop, blind: bool) -> Result
         // The world's time is its own.
         let inner = Embedded::new(cloud.world.clone(), time.clone());
         let gated = Gated { inner, gate: Arc::clone(&gate) };
-        let session = Session::embedded(Arc::new(gated), "us-east-1");
+        let session = Embedded::on(Arc::new(gated), "us-east-1");
         let kept = store(&session, &clock, 1);
         let kept: Arc<dyn StateStore> = if blind { Arc::new(Blind(kept)) } else { Arc::new(kept) };
         let first = Process::on(session, kept, clock, 7);

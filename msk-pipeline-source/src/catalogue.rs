@@ -66,12 +66,7 @@ pub enum Look<T> {
 #[async_trait]
 pub trait Catalogue: Send + Sync + 'static {
     /// Looks at a user, and tries whether it logs in with what `secret` has now.
-    async fn user(
-        &self,
-        cluster: &str,
-        name: &str,
-        secret: &str,
-    ) -> Result<Look<User>, CallError>;
+    async fn user(&self, cluster: &str, name: &str, secret: &str) -> Result<Look<User>, CallError>;
 
     /// For how many hours binary logs are kept; `None`: only as long as the server itself needs them.
     async fn retention(&self, cluster: &str) -> Result<Look<Option<u32>>, CallError>;
@@ -83,8 +78,7 @@ pub trait Catalogue: Send + Sync + 'static {
     async fn table(&self, cluster: &str, table: &TableName) -> Result<Look<Table>, CallError>;
 
     /// Whether a signal table has the row `id`.
-    async fn row(&self, cluster: &str, table: &TableName, id: &str)
-    -> Result<Look<()>, CallError>;
+    async fn row(&self, cluster: &str, table: &TableName, id: &str) -> Result<Look<()>, CallError>;
 
     /// Carries out a change.
     async fn change(&self, cluster: &str, change: &Change) -> Result<(), CallError>;

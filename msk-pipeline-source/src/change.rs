@@ -38,6 +38,8 @@ pub enum Change {
     CreateUser { name: String, secret: String, attribute: BTreeMap<String, String> },
     /// `ALTER USER … IDENTIFIED BY`: the password that the secret has now.
     SetPassword { name: String, secret: String },
+    /// `ALTER USER … ATTRIBUTE`: the mark, of a user that is taken over. Only on servers that have attributes.
+    MarkUser { name: String, attribute: BTreeMap<String, String> },
     /// `GRANT`
     Grant { name: String, on: String, privileges: BTreeSet<String> },
     /// `REVOKE`
@@ -52,6 +54,8 @@ pub enum Change {
     DropSchema { name: String },
     /// `CREATE TABLE`
     CreateTable { table: TableName, columns: String, comment: String },
+    /// `ALTER TABLE … COMMENT`: the mark, of a table that is taken over.
+    MarkTable { table: TableName, comment: String },
     /// `DROP TABLE`
     DropTable { table: TableName },
     /// `INSERT` of a signal.
@@ -64,6 +68,8 @@ impl Change {
         match self {
             Self::CreateUser { .. } => "mysql:CreateUser",
             Self::SetPassword { .. } => "mysql:SetPassword",
+            Self::MarkUser { .. } => "mysql:MarkUser",
+            Self::MarkTable { .. } => "mysql:MarkTable",
             Self::Grant { .. } => "mysql:Grant",
             Self::Revoke { .. } => "mysql:Revoke",
             Self::DropUser { .. } => "mysql:DropUser",
@@ -102,6 +108,13 @@ impl Change {
             }
             Self::SetPassword { name, .. } => {
                 format!("ALTER USER {} IDENTIFIED BY {}", of(name), literal(password))
+            }
+            Self::MarkUser { name, attribute } => {
+                let json = serde_json::json!(attribute).to_string();
+                format!("ALTER USER {} ATTRIBUTE {}", of(name), literal(&json))
+            }
+            Self::MarkTable { table, comment } => {
+                format!("ALTER TABLE {} COMMENT = {}", full(table), literal(comment))
             }
             Self::Grant { name, on, privileges } => {
                 format!("GRANT {} ON {} TO {}", list(privileges), object(on), of(name))
@@ -199,6 +212,9 @@ mod tests {
             "CREATE USER 'debezium'@'%' IDENTIFIED BY 'it''s \\\\ secret' ATTRIBUTE '{\"k\":\"v\"}'",
         );
         assert!(!create.statement("p", false).contains("ATTRIBUTE"));
+        let attribute = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        let mark = Change::MarkUser { name: name.clone(), attribute };
+        check(&mark, "ALTER USER 'debezium'@'%' ATTRIBUTE '{\"k\":\"v\"}'");
         check(
             &Change::SetPassword { name: name.clone(), secret },
             "ALTER USER 'debezium'@'%' IDENTIFIED BY 'it''s \\\\ secret'",
@@ -211,8 +227,11 @@ mod tests {
         check(&grant("*.*"), "GRANT INSERT, SELECT ON *.* TO 'debezium'@'%'");
         check(&grant("my_shop.*"), "GRANT INSERT, SELECT ON `my\\_shop`.* TO 'debezium'@'%'");
         check(&grant("my_shop.a_b"), "GRANT INSERT, SELECT ON `my_shop`.`a_b` TO 'debezium'@'%'");
-        let revoke =
-            Change::Revoke { name: name.clone(), on: "shop.*".into(), privileges: set(&["SELECT"]) };
+        let revoke = Change::Revoke {
+            name: name.clone(),
+            on: "shop.*".into(),
+            privileges: set(&["SELECT"]),
+        };
         check(&revoke, "REVOKE SELECT ON `shop`.* FROM 'debezium'@'%'");
         check(&Change::DropUser { name }, "DROP USER 'debezium'@'%'");
         check(
@@ -220,8 +239,11 @@ mod tests {
             "CALL mysql.rds_set_configuration('binlog retention hours', 168)",
         );
         let table = TableName::parse("cdc.signal").expect("a table");
-        let create =
-            Change::CreateTable { table: table.clone(), columns: "id INT".into(), comment: "c".into() };
+        let create = Change::CreateTable {
+            table: table.clone(),
+            columns: "id INT".into(),
+            comment: "c".into(),
+        };
         check(&create, "CREATE TABLE `cdc`.`signal` (id INT) COMMENT = 'c'");
         let row = Change::InsertRow {
             table,

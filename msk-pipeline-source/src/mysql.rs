@@ -30,6 +30,10 @@ enum Refused {
 
 const LOOK: &str = "mysql:Look";
 
+/// Literals are written for a session that reads them as MySQL does by default, whatever the server's mode is. A statement that waits for a lock
+/// gives up long before the engine takes it for lost, so that none takes effect later.
+const MODE: &str = "SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION', lock_wait_timeout = 15, innodb_lock_wait_timeout = 15";
+
 impl MySql {
     /// Databases that `servers` tells of, by this way.
     pub fn new(servers: Arc<dyn Servers>, way: Arc<dyn Way>) -> Self {
@@ -47,8 +51,7 @@ impl MySql {
         };
         let mut session =
             mysql::connect(&database, &self.way.reach()).await.map_err(|check| refused(&check))?;
-        // Literals are written for a session that reads them as MySQL does by default, whatever the server's mode is.
-        let mode = session.query_drop("SET SESSION sql_mode = 'NO_ENGINE_SUBSTITUTION'").await;
+        let mode = session.query_drop(MODE).await;
         mode.map_err(|error| Refused::Failed(error.to_string()))?;
         Ok(session)
     }
@@ -123,9 +126,14 @@ fn refused(check: &Check) -> Refused {
             Refused::Unreached(Unreached { what: what.clone(), open: open.clone() })
         }
         Outcome::Fail { code, found, .. } if code == "C-DB-AUTH" => Refused::Login(found.clone()),
-        Outcome::Fail { code, found, fix } if matches!(code.as_str(), "C-DB-REFUSED" | "C-DB-HOST") => {
+        Outcome::Fail { code, found, fix }
+            if matches!(code.as_str(), "C-DB-REFUSED" | "C-DB-HOST") =>
+        {
             Refused::Unreached(Unreached { what: found.clone(), open: fix.join(" ") })
         }
+        Outcome::Fail { code, found, .. } if code == "C-DB-TLS-TRUST" => Refused::Failed(format!(
+            "{found} [{code}] Trust the authorities of RDS: MSKP_DATABASE_CA=global-bundle.pem (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem)"
+        )),
         Outcome::Fail { code, found, fix } => {
             Refused::Failed(format!("{found} [{code}] {}", fix.join(" ")))
         }
@@ -161,7 +169,8 @@ async fn attribute(session: &mut Conn, name: &str) -> Result<BTreeMap<String, St
 }
 
 async fn user(session: &mut Conn, name: &str) -> Result<Option<User>, Error> {
-    let statement = format!("SHOW GRANTS FOR '{}'@'%'", name.replace('\\', "\\\\").replace('\'', "''"));
+    let statement =
+        format!("SHOW GRANTS FOR '{}'@'%'", name.replace('\\', "\\\\").replace('\'', "''"));
     let rows: Vec<String> = match session.query(statement).await {
         // "There is no such grant defined for user".
         Err(Error::Server(error)) if error.code == 1141 => return Ok(None),
@@ -177,12 +186,7 @@ async fn user(session: &mut Conn, name: &str) -> Result<Option<User>, Error> {
 
 #[async_trait]
 impl Catalogue for MySql {
-    async fn user(
-        &self,
-        cluster: &str,
-        name: &str,
-        secret: &str,
-    ) -> Result<Look<User>, CallError> {
+    async fn user(&self, cluster: &str, name: &str, secret: &str) -> Result<Look<User>, CallError> {
         let found = self.look(cluster, async |session| user(session, name).await).await?;
         let Look::Found(user) = found else { return Ok(found) };
         let logs_in = self.logs_in(cluster, name, secret).await?;
@@ -234,12 +238,7 @@ impl Catalogue for MySql {
         .await
     }
 
-    async fn row(
-        &self,
-        cluster: &str,
-        table: &TableName,
-        id: &str,
-    ) -> Result<Look<()>, CallError> {
+    async fn row(&self, cluster: &str, table: &TableName, id: &str) -> Result<Look<()>, CallError> {
         let statement = format!(
             "SELECT COUNT(*) FROM `{}`.`{}` WHERE id = ?",
             table.schema.replace('`', "``"),
@@ -261,7 +260,8 @@ impl Catalogue for MySql {
         let mut password = msk_pipeline_verify::Secret::default();
         if let Some((name, secret)) = change.secret() {
             let found = self.servers.credentials(secret).await?;
-            let missing = || CallError::new(Class::NotFound, op, format!("there is no secret {secret}"));
+            let missing =
+                || CallError::new(Class::NotFound, op, format!("there is no secret {secret}"));
             let credentials = found.ok_or_else(missing)?;
             is_of(&credentials, name, secret)?;
             password = credentials.password;

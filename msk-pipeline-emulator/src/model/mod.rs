@@ -270,7 +270,18 @@ macro_rules! tables {
     };
 }
 
-tables!("ec2", "iam", "kafka", "kafkaconnect", "logs", "mysql", "rds", "s3", "secretsmanager", "sts");
+tables!(
+    "ec2",
+    "iam",
+    "kafka",
+    "kafkaconnect",
+    "logs",
+    "mysql",
+    "rds",
+    "s3",
+    "secretsmanager",
+    "sts"
+);
 
 #[cfg(test)]
 mod tests {

@@ -96,6 +96,7 @@ fn kind(what: &str) -> String {
         ("logs", object) => format!("aws.cloudwatch.{object}"),
         ("s3", "multipart upload") => "aws.s3.object".to_owned(),
         ("rds", object) => format!("aws.rds.{}", object.trim_start_matches("db-")),
+        ("mysql", object) => format!("mysql.{object}"),
         (service, object) => format!("aws.{service}.{}", object.replace(' ', "-")),
     }
 }

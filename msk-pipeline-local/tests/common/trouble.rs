@@ -75,7 +75,7 @@ pub fn session(cloud: &Cloud, trouble: &Arc<Trouble>) -> Session {
     let inner = Embedded::new(cloud.world.clone(), clock.clone());
     let (cloud, trouble, began) = (cloud.clone(), Arc::clone(trouble), clock.wall());
     let unsteady = Unsteady { inner, cloud, clock, began, trouble };
-    Session::embedded(Arc::new(unsteady), "us-east-1")
+    Embedded::on(Arc::new(unsteady), "us-east-1")
 }
 
 struct Unsteady {

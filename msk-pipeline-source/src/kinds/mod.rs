@@ -83,7 +83,12 @@ fn made_by_another(mut error: CallError) -> CallError {
 }
 
 /// What to do about a database that can't be reached. `with_server` says that what is to go goes with the cluster all the same.
-fn unreached<C, O>(unreached: &Unreached, wanted: bool, begun: bool, with_server: bool) -> Next<C, O> {
+fn unreached<C, O>(
+    unreached: &Unreached,
+    wanted: bool,
+    begun: bool,
+    with_server: bool,
+) -> Next<C, O> {
     if !wanted && with_server {
         return Next::Kept;
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Change as Field, DataEffect, Effect, Guard, Kind, MarkSeen, Next, Proposed,
-    Sent, Status, Target, Verdict,
+    CallError, Case, Change as Field, DataEffect, Effect, Guard, Input, Kind, MarkSeen, Next,
+    Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub struct Retention {
 pub struct Props {
     /// The cluster's identifier.
     pub cluster: String,
+    /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
+    pub server: Input<String>,
     /// For how many hours.
     pub hours: u32,
     /// More is as good.
@@ -74,6 +76,9 @@ impl Kind for Retention {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+        if target.props.server.known().is_none() {
+            return Ok(None);
+        }
         let look = self.catalogue.retention(&target.props.cluster).await?;
         Ok(Seen::of(look).map(|seen| match seen {
             Seen::There(hours) => Seen::There(Hours(hours)),
@@ -148,7 +153,9 @@ mod tests {
 
     #[test]
     fn it_is_exactly_or_at_least_so_long() {
-        let want = |at_least| Some(Props { cluster: "orders".into(), hours: 168, at_least });
+        let want = |at_least| {
+            Some(Props { cluster: "orders".into(), server: "arn".into(), hours: 168, at_least })
+        };
         check(want(false), None, "SetRetention");
         check(want(false), Some(None), "SetRetention");
         check(want(false), Some(Some(168)), "converged");

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Change as Field, Class, Effect, Guard, Kind, MarkSeen, Next, Proposed, Sent,
-    Status, Target,
+    CallError, Case, Change as Field, Class, Effect, Guard, Input, Kind, MarkSeen, Next, Proposed,
+    Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub struct Schema {
 pub struct Props {
     /// The cluster's identifier.
     pub cluster: String,
+    /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
+    pub server: Input<String>,
     /// The schema.
     pub name: String,
     /// The tool's own tables in it.
@@ -83,6 +85,9 @@ impl Kind for Schema {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+        if target.props.server.known().is_none() {
+            return Ok(None);
+        }
         let Props { cluster, name, .. } = &target.props;
         let was = target.was.as_ref();
         // One that never became ready was being made.
@@ -113,10 +118,9 @@ impl Kind for Schema {
             (None, None) => Next::Gone,
             (None, Some(Seen::There(there))) => delete(was, there),
             (Some(want), None) => Next::Calls(vec![create(want)]),
-            (Some(want), Some(Seen::There(there))) => Next::Converged(Outputs {
-                schema: want.name.clone(),
-                made_here: there.made_here,
-            }),
+            (Some(want), Some(Seen::There(there))) => {
+                Next::Converged(Outputs { schema: want.name.clone(), made_here: there.made_here })
+            }
         }
     }
 
@@ -159,6 +163,7 @@ mod tests {
     fn want() -> Props {
         Props {
             cluster: "orders".into(),
+            server: "arn".into(),
             name: "cdc".into(),
             own: ["signal".into(), "heartbeat".into()].into(),
             with_server: false,

@@ -169,12 +169,8 @@ fn id(lineage: &str, want: &Props, signals: u32, tables: &BTreeSet<String>) -> S
 fn insert(want: &Props, id: String, new: &BTreeSet<String>) -> Proposed<Call> {
     let names: Vec<_> = new.iter().map(String::as_str).collect();
     let data = serde_json::json!({ "data-collections": names, "type": "incremental" }).to_string();
-    let change = Change::InsertRow {
-        table: want.table.clone(),
-        id,
-        kind: "execute-snapshot".into(),
-        data,
-    };
+    let change =
+        Change::InsertRow { table: want.table.clone(), id, kind: "execute-snapshot".into(), data };
     let what = format!("rows that {} has already come out as `r` events", names.join(", "));
     proposed(&want.cluster, Effect::Update, change)
         .fields(names.iter().map(|name| Field::new("tables", None::<()>, Some(name))))
@@ -200,8 +196,7 @@ mod tests {
 
     fn next(want: Props, was: Option<Props>, written: Option<String>) -> Next<Call, Outputs> {
         let kind = Signal::new(Arc::new(Nowhere));
-        let seen = (was.is_some() || written.is_some())
-            .then_some(Seen::There(There { written }));
+        let seen = (was.is_some() || written.is_some()).then_some(Seen::There(There { written }));
         let was = was.map(|props| Recorded { props, outputs: Some(Outputs { signals: 1 }) });
         kind.calls(&Case { was, ..case(Some(want), seen) })
     }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Change as Field, Effect, Guard, Kind, Mark, MarkSeen, Next, Proposed, Sent,
-    Status, Target,
+    CallError, Case, Change as Field, Effect, Guard, Input, Kind, Mark, MarkSeen, Next, Proposed,
+    Sent, Status, Target,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub struct Table {
 pub struct Props {
     /// The cluster's identifier.
     pub cluster: String,
+    /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
+    pub server: Input<String>,
     /// The table.
     pub table: TableName,
     /// Its columns, as in `CREATE TABLE`.
@@ -71,6 +73,9 @@ impl Kind for Table {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+        if target.props.server.known().is_none() {
+            return Ok(None);
+        }
         let Props { cluster, table, .. } = &target.props;
         Ok(Seen::of(self.catalogue.table(cluster, table).await?))
     }
@@ -99,9 +104,7 @@ impl Kind for Table {
                 None => Next::Gone,
             },
             (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
-            (Some(want), Some(Seen::There(_))) => {
-                Next::Converged(Outputs { table: want.table.to_string() })
-            }
+            (Some(want), Some(Seen::There(table))) => update(want, table, &case.mark),
         }
     }
 
@@ -121,6 +124,15 @@ fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
         .may_change(&["table"])
 }
 
+fn update(want: &Props, table: &Found, mark: &Mark) -> Next<Call, Outputs> {
+    if Mark::seen_in_text(&table.comment) == Mark::seen_in_text(&mark.text()) {
+        return Next::Converged(Outputs { table: want.table.to_string() });
+    }
+    let change = Change::MarkTable { table: want.table.clone(), comment: mark.text() };
+    let field = Field::new("comment", Some(&table.comment), Some(mark.text()));
+    Next::Calls(vec![proposed(&want.cluster, Effect::Update, change).fields([field])])
+}
+
 fn drop_table(was: &Props) -> Proposed<Call> {
     proposed(&was.cluster, Effect::Delete, Change::DropTable { table: was.table.clone() })
 }
@@ -138,6 +150,7 @@ mod tests {
         let kind = Table::new(Arc::new(Nowhere));
         let want = || Props {
             cluster: "orders".into(),
+            server: "arn".into(),
             table: TableName::parse("cdc.signal").expect("a table"),
             columns: "id INT".into(),
             with_server: false,
@@ -145,6 +158,8 @@ mod tests {
         let seen = || Some(Seen::There(Found { comment: mark().text() }));
         assert_eq!(ops(&kind.calls(&case(Some(want()), None))), "CreateTable");
         assert_eq!(ops(&kind.calls(&case(Some(want()), seen()))), "converged");
+        let theirs = Some(Seen::There(Found { comment: "theirs".into() }));
+        assert_eq!(ops(&kind.calls(&case(Some(want()), theirs))), "MarkTable");
         let outputs = Some(Outputs { table: "cdc.signal".into() });
         let delete = |seen| {
             let was = Some(Recorded { props: want(), outputs: outputs.clone() });

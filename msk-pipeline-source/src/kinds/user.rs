@@ -10,18 +10,19 @@
 //! # Sources
 //! Privileges: handbook aws.md §4.9, msk.md §8. Attributes: page 'CREATE USER Statement', MySQL 8.0 (from 8.0.21 on).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Change as Field, DataEffect, Effect, Guard, Kind, Mark, MarkSeen, Next,
-    Proposed, Sent, Status, Target, Verdict,
+    CallError, Case, Change as Field, Class, DataEffect, Effect, Guard, Input, Kind, Mark,
+    MarkSeen, Next, Proposed, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Seen, made_by_another, perform, proposed, unreached};
-use crate::catalogue::{Catalogue, Privileges, User as Found};
+use crate::catalogue::{Catalogue, Look, Privileges, User as Found};
 use crate::change::Change;
 
 /// The kind.
@@ -34,6 +35,8 @@ pub struct User {
 pub struct Props {
     /// The cluster's identifier.
     pub cluster: String,
+    /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
+    pub server: Input<String>,
     /// The user; its host is `%`.
     pub name: String,
     /// The name of the secret with its password.
@@ -86,6 +89,9 @@ impl Kind for User {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
+        if target.props.server.known().is_none() {
+            return Ok(None);
+        }
         let Props { cluster, name, secret, .. } = &target.props;
         let ours = target.was.is_some() || target.pursuit.is_some();
         let look = self.catalogue.user(cluster, name, secret).await?;
@@ -126,12 +132,23 @@ impl Kind for User {
                 None => Next::Gone,
             },
             (Some(want), None) => Next::Calls(create(want, &case.mark)),
-            (Some(want), Some(Seen::There(there))) => update(want, &there.user),
+            (Some(want), Some(Seen::There(there))) => update(want, &there.user, &case.mark),
         }
     }
 
     async fn perform(&self, call: &Call, _guard: &Guard) -> Result<Sent, CallError> {
-        perform(&self.catalogue, call).await.map_err(made_by_another)
+        let done = perform(&self.catalogue, call).await;
+        let (Err(error), Change::CreateUser { name, secret, .. }) = (&done, &call.change) else {
+            return done;
+        };
+        if error.class != Class::AlreadyExists {
+            return done;
+        }
+        // A mark tells whose it is; without one it can only be somebody else's.
+        match self.catalogue.user(&call.cluster, name, secret).await? {
+            Look::Found(Found { attribute: Some(_), .. }) => done,
+            _ => done.map_err(made_by_another),
+        }
     }
 }
 
@@ -150,11 +167,21 @@ fn create(want: &Props, mark: &Mark) -> Vec<Proposed<Call>> {
     std::iter::once(create).chain(grants(want, &Privileges::new())).collect()
 }
 
-fn update(want: &Props, user: &Found) -> Next<Call, Outputs> {
+fn update(want: &Props, user: &Found, mark: &Mark) -> Next<Call, Outputs> {
     let mut calls = Vec::new();
+    let lineage = |tags: &BTreeMap<String, String>| tags.get(Mark::LINEAGE).cloned();
+    if let Some(from) = user.attribute.as_ref().map(lineage)
+        && from.as_ref() != Some(&mark.lineage)
+    {
+        let change = Change::MarkUser { name: want.name.clone(), attribute: mark.tags() };
+        calls.push(proposed(&want.cluster, Effect::Update, change).fields([Field::new(
+            "attribute",
+            from,
+            Some(&mark.lineage),
+        )]));
+    }
     if !user.logs_in {
-        let change =
-            Change::SetPassword { name: want.name.clone(), secret: want.secret.clone() };
+        let change = Change::SetPassword { name: want.name.clone(), secret: want.secret.clone() };
         let (from, to) = ("another", format!("as in the secret {}", want.secret));
         let effect = DataEffect::new(
             Verdict::Restart,
@@ -238,6 +265,7 @@ mod tests {
     fn want() -> Props {
         Props {
             cluster: "orders".into(),
+            server: "arn".into(),
             name: "debezium".into(),
             secret: "s".into(),
             privileges: privileges(&[("*.*", "REPLICATION SLAVE"), ("shop.*", "SELECT")]),
@@ -246,11 +274,8 @@ mod tests {
     }
 
     fn found(change: impl FnOnce(&mut Found)) -> Option<Seen<There>> {
-        let mut user = Found {
-            logs_in: true,
-            attribute: Some(mark().tags()),
-            privileges: want().privileges,
-        };
+        let mut user =
+            Found { logs_in: true, attribute: Some(mark().tags()), privileges: want().privileges };
         change(&mut user);
         Some(Seen::There(There { user, ours: true }))
     }
@@ -275,6 +300,8 @@ mod tests {
         check(Some(want()), more("*.*", "SUPER"), "Revoke");
         check(Some(want()), more("hr.*", "SELECT"), "Revoke");
         check(Some(want()), more("*.*", "ALL PRIVILEGES"), "Revoke, Grant");
+        // One that is taken over.
+        check(Some(want()), found(|u| u.attribute = Some([].into())), "MarkUser");
     }
 
     #[test]
@@ -287,7 +314,8 @@ mod tests {
         };
         assert_eq!(deletion(found(|_| ()), want()), "DropUser restart");
         assert_eq!(deletion(None, want()), "gone");
-        let away = || Some(Seen::Unreached(crate::Unreached { what: "w".into(), open: "o".into() }));
+        let away =
+            || Some(Seen::Unreached(crate::Unreached { what: "w".into(), open: "o".into() }));
         assert_eq!(deletion(away(), want()), "refuse");
         assert_eq!(deletion(away(), Props { with_server: true, ..want() }), "kept");
         check(Some(want()), away(), "refuse");

@@ -549,9 +549,9 @@ impl Plan<'_> {
     fn signal(&self, cx: &mut Expansion<'_>) {
         let database = self.source.database;
         let table = msk_pipeline_source::TableName::parse(database.signal_table());
-        let Some(table) = table.filter(|_| {
-            database.is_prepared() && self.connector.snapshot == Snapshot::Incremental
-        }) else {
+        let Some(table) = table
+            .filter(|_| database.is_prepared() && self.connector.snapshot == Snapshot::Incremental)
+        else {
             return;
         };
         let signal = table.to_string();

@@ -15,6 +15,7 @@ use msk_pipeline_source::{Privileges, TableName};
 
 use super::{Connector, Database, OnDestroy, Plan, STAGE};
 use crate::components::connector::Snapshot;
+use crate::kinds::aurora_cluster::AuroraCluster;
 
 /// Handbook msk.md §8, "Signal table".
 pub(super) const SIGNAL_COLUMNS: &str =
@@ -27,6 +28,7 @@ impl Plan<'_> {
     pub(super) fn prepare(&self, secret: &str, cx: &mut Expansion<'_>) {
         let database = self.database;
         let cluster = database.identifier(self.name, cx);
+        let server = self.output("cluster", AuroraCluster::CLUSTER_ARN);
         let with_server =
             database.existing.is_none() && database.on_destroy != Some(OnDestroy::Keep);
         let ready = database.ready(self.name);
@@ -40,6 +42,7 @@ impl Plan<'_> {
 
         let schema = SchemaProps {
             cluster: cluster.clone(),
+            server: server.clone(),
             name: signal.schema.clone(),
             own: names.iter().map(|name| name.table.clone()).collect(),
             with_server,
@@ -48,6 +51,7 @@ impl Plan<'_> {
         for ((part, _, columns), table) in tables.iter().zip(&names) {
             let props = TableProps {
                 cluster: cluster.clone(),
+                server: server.clone(),
                 table: table.clone(),
                 columns: (*columns).to_owned(),
                 with_server,
@@ -58,6 +62,7 @@ impl Plan<'_> {
 
         let user = UserProps {
             cluster: cluster.clone(),
+            server: server.clone(),
             name: database.capture_user().to_owned(),
             secret: secret.to_owned(),
             privileges: privileges(database, &readers(self.name, cx)),
@@ -70,6 +75,7 @@ impl Plan<'_> {
 
         let retention = RetentionProps {
             cluster,
+            server,
             hours: u32::try_from(database.binlog_hours()).unwrap_or(u32::MAX),
             at_least: database.existing.is_some(),
         };

@@ -27,7 +27,7 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("capture", Type::Table(&CAPTURE), "How connectors read it."),
         Key::new("prepare", Type::Enum(&["sql", "direct", "data-api"]), "How the capture user, its grants, binlog retention and the tables for signals and heartbeats come into the database. `direct` makes and removes them as resources of the pipeline, as the master user, whose password RDS has to manage; what runs it has to reach the database. `sql` prints the statements, and you run them. `data-api` is refused.")
             .default("\"sql\"")
-            .change("from `sql` to `direct`: drop by hand first what was made by hand; back: what `direct` made is dropped, the capture user too"),
+            .change("from `sql` to `direct`: `adopt` takes over what was made by hand; back: what `direct` made is dropped, the capture user too"),
         Key::new("on_destroy", Type::Enum(&["snapshot", "keep", "delete"]), "What a destroy does: take a final snapshot and delete, leave it in AWS and forget it, or delete it with its backups.")
             .default("\"snapshot\""),
         Key::new("public", Type::Bool, "True gives the instances public addresses.").default("false").change("in place"),

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use self::state::{Server, Table, User};
 pub use self::state::State;
+use self::state::{Server, Table, User};
 use super::{Inventory, Service, rds, secretsmanager};
 use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
@@ -38,6 +38,8 @@ const OPERATIONS: &[&str] = &[
     "GetUser",
     "Grant",
     "InsertRow",
+    "MarkTable",
+    "MarkUser",
     "Revoke",
     "SetPassword",
     "SetRetention",
@@ -58,7 +60,8 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
         return if operation.starts_with("Get") {
             Ok(json!({ "Server": false }).into())
         } else {
-            Err(AwsError::new("ServerNotFound", format!("there is no cluster {cluster}")).status(404))
+            Err(AwsError::new("ServerNotFound", format!("there is no cluster {cluster}"))
+                .status(404))
         };
     };
     if !view.answers {
@@ -69,6 +72,10 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
         return Ok(answer.into());
     }
     let password = password(world, cx.now, text(input, "Secret"));
+    if password.is_none() && matches!(operation, "CreateUser" | "SetPassword") {
+        let message = "Secrets Manager can't find the specified secret.";
+        return Err(AwsError::new("ResourceNotFoundException", message).status(404));
+    }
     let servers = &mut world.state.mysql.servers;
     let mut server = servers.get(&view.resource_id).cloned().unwrap_or_default();
     change(&mut server, operation, input, password)?;
@@ -81,13 +88,7 @@ fn password(world: &World, now: Millis, secret: &str) -> Option<(String, String)
     Some((secret.to_owned(), secretsmanager::current_version(world, secret, now)?))
 }
 
-fn read(
-    world: &World,
-    now: Millis,
-    id: &str,
-    operation: &str,
-    input: &Value,
-) -> Option<Value> {
+fn read(world: &World, now: Millis, id: &str, operation: &str, input: &Value) -> Option<Value> {
     let none = Server::default();
     let server = world.state.mysql.servers.get(id).unwrap_or(&none);
     let table = || server.schemas.get(text(input, "Schema"))?.get(text(input, "Table"));
@@ -137,12 +138,18 @@ fn change(
     match operation {
         "CreateUser" => {
             rules::user_is_new(server, name)?;
-            let attribute = input["Attribute"].as_object().into_iter().flatten();
-            let attribute: BTreeMap<_, _> = attribute
-                .map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()))
-                .collect();
+            let attribute = attribute(input);
             let user = User { password_of: password, attribute, ..User::default() };
             server.users.insert(name.to_owned(), user);
+        }
+        "MarkUser" => {
+            rules::user_is_there(server, name, "ALTER USER")?;
+            // Merged, as MySQL does with an attribute that is set.
+            server.users.entry(name.to_owned()).or_default().attribute.extend(attribute(input));
+        }
+        "MarkTable" => {
+            let table = rules::table_is_there(server, schema, table, "1146")?;
+            text(input, "Comment").clone_into(&mut table.comment);
         }
         "SetPassword" => {
             rules::user_is_there(server, name, "ALTER USER")?;
@@ -209,6 +216,11 @@ fn change(
         }
     }
     Ok(())
+}
+
+fn attribute(input: &Value) -> BTreeMap<String, String> {
+    let members = input["Attribute"].as_object().into_iter().flatten();
+    members.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned())).collect()
 }
 
 /// What was made in the databases that exist.

@@ -12,7 +12,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("table_is_new", "MySQL 8.0 'Server Error Message Reference', 1050"),
     ("table_is_there", "MySQL 8.0 'Server Error Message Reference', 1051 and 1146"),
     ("row_is_new", "MySQL 8.0 'Server Error Message Reference', 1062"),
-    ("retention_is_in_range", "handbook aws.md §4.9; doc 'Setting and showing binary log configuration'"),
+    (
+        "retention_is_in_range",
+        "handbook aws.md §4.9; doc 'Setting and showing binary log configuration'",
+    ),
 ];
 
 fn refused(code: &str, message: String) -> AwsError {
@@ -90,7 +93,8 @@ pub(super) fn row_is_new(table: &Table, id: &str) -> Result<(), AwsError> {
 
 pub(super) fn retention_is_in_range(hours: Option<i64>) -> Result<(), AwsError> {
     if hours.is_some_and(|hours| !(1..=2160).contains(&hours)) {
-        let message = "For binlog retention hours the value must be between 1 and 2160 inclusive or be NULL";
+        let message =
+            "For binlog retention hours the value must be between 1 and 2160 inclusive or be NULL";
         return Err(refused("1644", message.into()));
     }
     Ok(())

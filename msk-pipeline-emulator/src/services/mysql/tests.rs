@@ -10,7 +10,8 @@ fn version(n: &str) -> Option<(String, String)> {
 
 #[track_caller]
 fn done(server: &mut Server, operation: &str, input: Value) {
-    change(server, operation, &input, version("1")).unwrap_or_else(|e| panic!("{operation}: {}", e.message));
+    change(server, operation, &input, version("1"))
+        .unwrap_or_else(|e| panic!("{operation}: {}", e.message));
 }
 
 #[track_caller]
@@ -24,7 +25,8 @@ fn refused(server: &mut Server, operation: &str, input: Value, code: &str) {
 fn prepared() -> Server {
     let mut server = Server::default();
     done(&mut server, "CreateSchema", json!({ "Name": "cdc" }));
-    let table = json!({ "Schema": "cdc", "Table": "signal", "Columns": "id INT", "Comment": "ours" });
+    let table =
+        json!({ "Schema": "cdc", "Table": "signal", "Columns": "id INT", "Comment": "ours" });
     done(&mut server, "CreateTable", table);
     done(&mut server, "CreateUser", json!({ "Name": "debezium", "Attribute": { "a": "b" } }));
     server

@@ -1,0 +1,295 @@
+//! A pipeline that prepares its database, on the embedded AWS in virtual time: made, found unchanged, mended, changed, killed, and gone.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use common::mortal::{Points, Store, Verb, run};
+use common::outside::{canonical, difference};
+use common::{Cloud, Process, applied, assert_nothing, inventory, operations, replaced};
+use msk_pipeline_core::plan::Plan;
+use msk_pipeline_emulator::Settings;
+use msk_pipeline_source::{Catalogue as _, Change, Look, TableName};
+
+/// The recommended pipeline with `prepare = "direct"`, whose destroy leaves no snapshot.
+static DIRECT: LazyLock<String> = LazyLock::new(|| {
+    let example = include_str!("../../examples/mysql-cdc.toml");
+    let changes = [
+        ("engine     = \"aurora-mysql\"", "prepare = \"direct\""),
+        ("on_destroy = \"snapshot\"", "on_destroy = \"delete\""),
+    ];
+    replaced(example, &changes)
+});
+
+/// What RDS calls its cluster.
+const CLUSTER: &str = "orders-orders";
+const SECRET: &str = "orders/orders/capture";
+
+/// The operations inside the database.
+fn inside(plan: &Plan) -> Vec<String> {
+    let all = operations(plan).into_iter();
+    all.filter(|operation| operation.contains(" mysql:")).collect()
+}
+
+async fn complete(process: &Process, toml: &str) {
+    let summary = process.apply(toml).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+}
+
+async fn others_do(process: &Process, change: Change) {
+    process.session.source().change(CLUSTER, &change).await.unwrap();
+}
+
+fn name() -> String {
+    "debezium".into()
+}
+
+fn set(privilege: &str) -> BTreeSet<String> {
+    [privilege.to_owned()].into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_made_with_the_database_and_goes_with_it() {
+    let cloud = Cloud::new(Settings::default());
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let before = inventory(&cloud, &process);
+    let plan = process.plan(&DIRECT).await;
+    assert_eq!(plan.refusals, []);
+    let mut planned = inside(&plan);
+    assert_eq!(planned.last().unwrap(), "connector.orders.snapshot mysql:InsertRow");
+    planned.sort_unstable();
+    assert_eq!(
+        planned,
+        [
+            "connector.orders.snapshot mysql:InsertRow",
+            "database.orders.binlog-retention mysql:SetRetention",
+            "database.orders.capture-user mysql:CreateUser",
+            "database.orders.capture-user mysql:Grant",
+            "database.orders.capture-user mysql:Grant",
+            "database.orders.capture-user mysql:Grant",
+            "database.orders.capture-user mysql:Grant",
+            "database.orders.capture-user mysql:Grant",
+            "database.orders.heartbeat-table mysql:CreateTable",
+            "database.orders.schema mysql:CreateSchema",
+            "database.orders.signal-table mysql:CreateTable",
+        ]
+    );
+    complete(&process, &DIRECT).await;
+    assert_nothing(&process.plan(&DIRECT).await, "a second plan");
+    let Look::Found(user) =
+        process.session.source().user(CLUSTER, "debezium", SECRET).await.unwrap()
+    else {
+        panic!("no user");
+    };
+    assert!(user.logs_in);
+    let privileges: Vec<_> = user
+        .privileges
+        .iter()
+        .map(|(on, list)| format!("{on}: {}", Vec::from_iter(list.clone()).join(", ")))
+        .collect();
+    assert_eq!(
+        privileges,
+        [
+            "*.*: REPLICATION CLIENT, REPLICATION SLAVE, SHOW DATABASES",
+            "cdc.*: SELECT",
+            "cdc.heartbeat: INSERT, UPDATE",
+            "cdc.signal: DELETE, INSERT",
+            "shop.*: SELECT",
+        ]
+    );
+    let summary = process.destroy(&DIRECT).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert_eq!(inventory(&cloud, &process), before);
+    assert!(process.engine.state().await.unwrap().records.is_empty());
+}
+
+/// What others did, and the statements that take it back.
+async fn is_mended(change: Change, expected: &[&str]) {
+    let cloud = applied(&DIRECT);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    others_do(&process, change.clone()).await;
+    assert_eq!(inside(&process.plan(&DIRECT).await), expected, "{change:?}");
+    complete(&process, &DIRECT).await;
+    assert_nothing(&process.plan(&DIRECT).await, change.op());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_did_is_seen_and_mended() {
+    let user = "database.orders.capture-user mysql:";
+    let of = |ops: &[&str]| ops.iter().map(|op| format!("{user}{op}")).collect::<Vec<_>>();
+    let check = async |change, ops: &[&str]| {
+        let expected = of(ops);
+        is_mended(change, &expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    };
+    check(
+        Change::DropUser { name: name() },
+        &["CreateUser", "Grant", "Grant", "Grant", "Grant", "Grant"],
+    )
+    .await;
+    let (on, privileges) = ("shop.*".to_owned(), set("SELECT"));
+    check(Change::Revoke { name: name(), on, privileges }, &["Grant"]).await;
+    let (on, privileges) = ("*.*".to_owned(), set("SUPER"));
+    check(Change::Grant { name: name(), on, privileges }, &["Revoke"]).await;
+    is_mended(
+        Change::SetRetention { hours: 24 },
+        &["database.orders.binlog-retention mysql:SetRetention"],
+    )
+    .await;
+    let table = TableName::parse("cdc.heartbeat").unwrap();
+    is_mended(Change::DropTable { table }, &["database.orders.heartbeat-table mysql:CreateTable"])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_with_another_value_sets_the_password_anew() {
+    let cloud = applied(&DIRECT);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let value = r#"{"username":"debezium","password":"another-password"}"#;
+    let put = process.session.secretsmanager.put_secret_value().secret_id(SECRET);
+    put.secret_string(value).send().await.unwrap();
+    let plan = process.plan(&DIRECT).await;
+    assert_eq!(inside(&plan), ["database.orders.capture-user mysql:SetPassword"]);
+    assert!(!serde_json::to_string(&plan).unwrap().contains("another-password"));
+    complete(&process, &DIRECT).await;
+    assert_nothing(&process.plan(&DIRECT).await, "the password is set");
+    let files = cloud.disk.files();
+    assert!(files.iter().all(|(_, f)| !String::from_utf8_lossy(f).contains("another-password")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_added_table_is_granted_captured_and_then_asked_for_once() {
+    let cloud = applied(&DIRECT);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let added = replaced(&DIRECT, &[("\"shop.customers\"]", "\"shop.customers\", \"hr.people\"]")]);
+    let plan = process.plan(&added).await;
+    assert_eq!(
+        inside(&plan),
+        ["database.orders.capture-user mysql:Grant", "connector.orders.snapshot mysql:InsertRow",]
+    );
+    let place = |address: &str| plan.steps.iter().position(|s| s.address.as_str() == address);
+    assert!(place("connector.orders.connector") < place("connector.orders.snapshot"));
+    let signal = plan.steps.iter().find(|s| s.address.as_str() == "connector.orders.snapshot");
+    let call = serde_json::to_string(&signal.unwrap().calls).unwrap();
+    assert!(call.contains("hr.people") && !call.contains("shop.orders"), "{call}");
+    complete(&process, &added).await;
+    assert_nothing(&process.plan(&added).await, "the table is added");
+    // Taken away and added again, its rows are asked for again: its changes in between were missed.
+    complete(&process, &DIRECT).await;
+    let plan = process.plan(&added).await;
+    assert!(inside(&plan).iter().any(|op| op.ends_with("snapshot mysql:InsertRow")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_of_somebody_else_is_not_touched() {
+    let cloud = applied(&DIRECT);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    others_do(&process, Change::DropUser { name: name() }).await;
+    let attribute = Default::default();
+    others_do(&process, Change::CreateUser { name: name(), secret: SECRET.into(), attribute })
+        .await;
+    let plan = process.plan(&DIRECT).await;
+    let refused: Vec<_> = plan.refusals.iter().map(|r| r.address.as_str()).collect();
+    assert_eq!(refused, ["database.orders.capture-user"]);
+}
+
+/// Who ran the printed statements before has what `direct` would make, and it carries no mark.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_by_hand_is_taken_over_by_name() {
+    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let cloud = applied(&sql);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let attribute = Default::default();
+    others_do(&process, Change::CreateUser { name: name(), secret: SECRET.into(), attribute })
+        .await;
+    others_do(&process, Change::CreateSchema { name: "cdc".into() }).await;
+    let table = TableName::parse("cdc.signal").unwrap();
+    let (columns, comment) = ("id INT".into(), String::new());
+    others_do(&process, Change::CreateTable { table, columns, comment }).await;
+    let refused = process.plan(&DIRECT).await.refusals;
+    let refused: BTreeSet<_> = refused.iter().map(|r| r.address.as_str()).collect();
+    let (user, table) = ("database.orders.capture-user", "database.orders.signal-table");
+    assert_eq!(refused, [user, table].into());
+    for address in [table, user] {
+        let taken = process.adopt(&DIRECT, address, None, None).await;
+        assert!(taken.as_ref().is_ok_and(|s| s.is_complete()), "{address}: {taken:?}");
+    }
+    complete(&process, &DIRECT).await;
+    assert_nothing(&process.plan(&DIRECT).await, "taken over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_of_others_keeps_the_schema() {
+    let cloud = applied(&DIRECT);
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let table = TableName::parse("cdc.theirs").unwrap();
+    let theirs = Change::CreateTable {
+        table: table.clone(),
+        columns: "id INT".into(),
+        comment: String::new(),
+    };
+    others_do(&process, theirs).await;
+    let without = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let plan = process.plan(&without).await;
+    let mut planned = inside(&plan);
+    planned.sort_unstable();
+    assert_eq!(
+        planned,
+        [
+            "database.orders.capture-user mysql:DropUser",
+            "database.orders.heartbeat-table mysql:DropTable",
+            "database.orders.signal-table mysql:DropTable",
+        ]
+    );
+    complete(&process, &without).await;
+    let source = process.session.source();
+    assert!(matches!(source.table(CLUSTER, &table).await.unwrap(), Look::Found(_)));
+    let signal = TableName::parse("cdc.signal").unwrap();
+    assert_eq!(source.table(CLUSTER, &signal).await.unwrap(), Look::Absent);
+}
+
+/// Of the points of the whole pipeline, those of a process that has come to the database: the last before it are the wait for it.
+fn killed(title: &str, base: &Cloud, verb: Verb, toml: &str) {
+    let mut undisturbed = base.fork();
+    let points = Points::copying();
+    let summary = run(&mut undisturbed, Store::File, &points, verb, toml).unwrap().unwrap();
+    assert!(summary.is_complete(), "{summary:?}");
+    let expected = canonical(&undisturbed, Store::File);
+    let left = points.left();
+    let mut problems = Vec::new();
+    for (n, point) in left.iter().enumerate() {
+        let mut cloud = point.cloud.fork();
+        let again = run(&mut cloud, Store::File, &Points::kill_at(0), verb, toml);
+        match again.expect("nobody kills it") {
+            Ok(summary) if summary.is_complete() => {
+                let differs = difference(&canonical(&cloud, Store::File), &expected);
+                problems.extend(differs.map(|d| format!("{title} {n} ({}): {d}", point.what)));
+            }
+            other => problems.push(format!("{title} {n} ({}): {other:?}", point.what)),
+        }
+    }
+    println!("{title}: killed at {} points", left.len());
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(left.len() > 20, "{title}: {} points", left.len());
+}
+
+/// On a pipeline that is otherwise there, so that every point is one of these kinds or of what depends on them.
+#[test]
+fn preparing_survives_every_kill() {
+    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    killed("prepare", &applied(&sql), Verb::Apply, &DIRECT);
+}
+
+#[test]
+fn taking_it_back_survives_every_kill() {
+    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    killed("take back", &applied(&DIRECT), Verb::Apply, &sql);
+}
+
+#[test]
+fn adding_a_table_survives_every_kill() {
+    let added = replaced(&DIRECT, &[("\"shop.customers\"]", "\"shop.customers\", \"hr.people\"]")]);
+    killed("add a table", &applied(&DIRECT), Verb::Apply, &added);
+}
