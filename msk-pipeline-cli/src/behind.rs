@@ -6,7 +6,7 @@ use msk_pipeline_aws::verify::{Closed, Look};
 use msk_pipeline_core::dsl::Header;
 use msk_pipeline_core::state::{Loaded, State};
 use msk_pipeline_local::LocalWorld;
-use msk_pipeline_real::Access;
+use msk_pipeline_real::{Access, serving};
 use msk_pipeline_verify::cause::Task;
 use msk_pipeline_verify::chain::AwsCredentials;
 use msk_pipeline_verify::{Reach, Secret};
@@ -15,6 +15,7 @@ use crate::args::Sight;
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::programs;
 use crate::report::words::SIMULATED;
 use crate::settings::Settings;
 use crate::state_folder;
@@ -82,22 +83,22 @@ impl Site {
                 look.closed = Some(Closed {
                     what: "nothing stands behind a simulated connector, so there are no rows to verify".into(),
                     open: format!(
-                        "Real programs stand behind a world that is served so: {}, then {}",
+                        "Real programs stand behind a world that is begun with them: {}, then {}",
                         settings.local_command("reset"),
-                        settings.local_command("serve --real")
+                        settings.command("--real apply")
                     ),
                 });
             }
             Behind::Programs { access: None, .. } => {
                 look.closed = Some(Closed {
                     what: "the programs behind this world don't run".into(),
-                    open: format!("Start them: {}", settings.local_command("serve --real")),
+                    open: format!("Start them: {}", settings.command("--real status")),
                 });
             }
             Behind::Programs { access: Some(access), world } => {
-                let addresses = access.hosts.iter();
-                look.reach.addresses = addresses.map(|(n, a)| (n.clone(), a.to_string())).collect();
-                look.reach.authorities.push(access.ca_pem.clone());
+                let programs = programs::reach(access);
+                look.reach.addresses = programs.addresses;
+                look.reach.authorities.extend(programs.authorities);
                 look.credentials = Some(AwsCredentials {
                     access_key_id: access.credentials.access_key.clone(),
                     secret_access_key: Secret::new(access.credentials.secret.as_str()),
@@ -140,7 +141,7 @@ async fn behind(settings: &Settings, header: &Header) -> Result<Behind, Failure>
     if !world.is_real() {
         return Ok(Behind::Nothing);
     }
-    let access = Access::read(&folder.join("plane")).map_err(|error| {
+    let access = Access::read(&serving::plane(&folder)).map_err(|error| {
         Failure::new(
             Exit::Failed,
             format!("the way to the programs can't be read: {}", error.whole()),

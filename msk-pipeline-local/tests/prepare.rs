@@ -12,7 +12,7 @@ use common::outside::{canonical, difference};
 use common::{Cloud, Process, applied, assert_nothing, inventory, operations, replaced};
 use msk_pipeline_core::plan::Plan;
 use msk_pipeline_emulator::Settings;
-use msk_pipeline_source::{Catalogue as _, Change, Look, TableName};
+use msk_pipeline_source::{Change, Look, TableName};
 
 /// The recommended pipeline with `prepare = "direct"`, whose destroy leaves no snapshot.
 static DIRECT: LazyLock<String> = LazyLock::new(|| {
