@@ -11,7 +11,9 @@ use common::mortal::{Points, Store, Verb, run};
 use common::outside::{canonical, difference};
 use common::{Cloud, Process, applied, assert_nothing, inventory, operations, replaced};
 use msk_pipeline_core::plan::Plan;
+use msk_pipeline_core::state::MemoryDisk;
 use msk_pipeline_emulator::Settings;
+use msk_pipeline_emulator::fault::{Effect, Rule, When};
 use msk_pipeline_source::{Change, Look, TableName};
 
 /// The recommended pipeline with `prepare = "direct"`, whose destroy leaves no snapshot.
@@ -292,4 +294,75 @@ fn taking_it_back_survives_every_kill() {
 fn adding_a_table_survives_every_kill() {
     let added = replaced(&DIRECT, &[("\"shop.customers\"]", "\"shop.customers\", \"hr.people\"]")]);
     killed("add a table", &applied(&DIRECT), Verb::Apply, &added);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_initial_snapshot_may_lock_and_needs_no_signal() {
+    let cloud = Cloud::new(Settings::default());
+    let initial = replaced(
+        &DIRECT,
+        &[("source = \"orders\"", "source = \"orders\"\nsnapshot = \"initial\"")],
+    );
+    let plan = Process::simple(&cloud).of(&initial).plan(&initial).await;
+    assert!(!inside(&plan).iter().any(|op| op.starts_with("connector.orders.snapshot")));
+    let granted = serde_json::to_string(&plan).unwrap();
+    assert!(granted.contains("\"RELOAD\"") && granted.contains("\"LOCK TABLES\""));
+    let plan = Process::simple(&cloud).of(&DIRECT).plan(&DIRECT).await;
+    let granted = serde_json::to_string(&plan).unwrap();
+    assert!(!granted.contains("\"RELOAD\"") && !granted.contains("\"LOCK TABLES\""));
+}
+
+/// A database of somebody else, which has longer retention than is asked for.
+#[tokio::test(start_paused = true)]
+async fn of_a_database_that_exists_only_what_is_ours_goes() {
+    const GUEST: &str = r#"
+[pipeline]
+name   = "guest"
+region = "us-east-1"
+[network]
+vpc = { tags = { Name = "default-vpc" } }
+[database.orders]
+existing = "orders-orders"
+prepare  = "direct"
+capture  = { user = "guest", signal_table = "guest.signal", binlog_retention = "3d" }
+"#;
+    let cloud = Cloud { disk: MemoryDisk::default(), ..applied(&DIRECT) };
+    let process = Process::simple(&cloud).of(GUEST);
+    let before = inventory(&cloud, &process);
+    let plan = process.plan(GUEST).await;
+    assert!(!inside(&plan).iter().any(|op| op.ends_with("SetRetention")), "{:?}", inside(&plan));
+    complete(&process, GUEST).await;
+    assert_nothing(&process.plan(GUEST).await, "a second plan");
+    assert!(inventory(&cloud, &process).contains("mysql user orders-orders/guest"));
+    let summary = process.destroy(GUEST).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
+    assert_eq!(inventory(&cloud, &process), before);
+    let hours = process.session.source().retention(CLUSTER).await.unwrap();
+    assert_eq!(hours, Look::Found(Some(168)));
+}
+
+/// A run that meets a database which doesn't answer says so, and sends nothing.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_does_not_answer_is_refused() {
+    let cloud = applied(&DIRECT);
+    let rule = Rule::new(
+        "mysql",
+        "*",
+        When::Always,
+        Effect::Error {
+            code: "Unreachable".into(),
+            message: "no answer".into(),
+            status: Some(400),
+        },
+    );
+    cloud.world.with(|world| world.faults.rules.push(rule));
+    let process = Process::simple(&cloud).of(&DIRECT);
+    let plan = process.plan(&DIRECT).await;
+    let refused: Vec<_> = plan.refusals.iter().map(|r| r.address.as_str()).collect();
+    assert!(refused.contains(&"database.orders.capture-user"), "{refused:?}");
+    let told = &plan.refusals[0];
+    assert!(told.because.contains("can't be reached") && told.help.contains("sql"), "{told:?}");
+    // What goes with its cluster needs no answer.
+    let summary = process.destroy(&DIRECT).await.unwrap();
+    assert!(summary.is_complete(), "{summary:?} {:#?}", process.failures());
 }

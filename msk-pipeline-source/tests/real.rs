@@ -265,8 +265,11 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Grant"]);
     bench.sql("GRANT SELECT ON myXshop.* TO debezium@'%'").await;
     assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Revoke"]);
-    bench.sql("GRANT ALL ON *.* TO debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Revoke", "mysql:Grant"]);
+    bench.sql("GRANT PROCESS ON *.* TO debezium@'%'").await;
+    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Revoke"]);
+    let of_signals = "REVOKE INSERT ON cdc.signal FROM debezium@'%'";
+    bench.sql(of_signals).await;
+    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Grant"]);
     bench.sql("CALL mysql.rds_set_configuration('binlog retention hours', 24)").await;
     assert_eq!(made(&retention, &wanted_hours, &mut r).await, ["mysql:SetRetention"]);
 
