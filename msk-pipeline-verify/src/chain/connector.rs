@@ -86,6 +86,7 @@ pub fn judge_diagnosis(diagnosis: &Diagnosis) -> Check {
 mod tests {
     use super::*;
     use crate::cause::{Evidence, LogLine, diagnose};
+    use crate::check::Outcome;
 
     #[test]
     fn only_running_passes() {
@@ -131,9 +132,10 @@ mod tests {
             lines: log.lines().map(LogLine::new).collect(),
             ..Evidence::default()
         };
-        let check = judge_diagnosis(&diagnose(&evidence));
-        assert_eq!(check.code(), Some("C-DB-AUTH"));
-        assert!(check.to_string().contains("'cdc'"), "the gap for the user is filled: {check}");
+        let diagnosis = diagnose(&evidence);
+        let Outcome::Fail { code, fix, .. } = judge_diagnosis(&diagnosis).outcome else { panic!() };
+        assert_eq!(code, "C-DB-AUTH");
+        assert_eq!(fix, diagnosis.verdict.unwrap().fix, "with its gaps filled");
         assert!(judge_diagnosis(&diagnose(&Evidence::default())).passed());
     }
 }
