@@ -333,7 +333,7 @@ pub(crate) enum ConnectorCommand {
         #[command(flatten)]
         sight: Sight,
     },
-    /// Restart it with its tasks (MSK Connect's RestartConnector); its place is kept. Only one that is RUNNING
+    /// Restart it with its tasks (MSK Connect's `RestartConnector`); its place is kept. Only one that is RUNNING
     Restart {
         /// The connector, by its section's name or its address
         connector: String,
@@ -342,12 +342,12 @@ pub(crate) enum ConnectorCommand {
         #[arg(value_parser = FalseyValueParser::new())]
         only_failed: bool,
     },
-    /// Pause it (PauseConnector): it reads nothing and keeps its place, as long as the binary log is kept. The next apply resumes it
+    /// Pause it (`PauseConnector`): it reads nothing and keeps its place, as long as the binary log is kept. The next apply resumes it
     Pause {
         /// The connector, by its section's name or its address
         connector: String,
     },
-    /// Let a paused one go on where it was (ResumeConnector)
+    /// Let a paused one go on where it was (`ResumeConnector`)
     Resume {
         /// The connector, by its section's name or its address
         connector: String,

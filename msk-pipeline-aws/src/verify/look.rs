@@ -203,7 +203,7 @@ fn row(ends: &Ends, now: i64) -> Result<Row, Check> {
     }
     let Some(table) = ends.canary_table() else {
         let open = "`apply` makes the connector capture it.";
-        let what = format!("the connector captures no table `{}` of the tool's own", CANARY);
+        let what = format!("the connector captures no table `{CANARY}` of the tool's own");
         return Err(Check::unreachable(PROOF, what, open));
     };
     let (schema, name) = table.split_once('.').unwrap_or(("", &table));
@@ -229,11 +229,8 @@ async fn master(session: &Session, database: &Database) -> Result<Option<Databas
     let cluster = cluster.filter(|c| c.endpoint() == Some(&database.host));
     let secret = cluster.as_ref().and_then(|c| c.master_user_secret()?.secret_arn());
     let Some(secret) = secret else { return Ok(None) };
-    let value = match value(&session.secretsmanager, secret).await {
-        Ok(value) => value,
-        // It is the database's own, and nobody has to be allowed to read it.
-        Err(_) => return Ok(None),
-    };
+    // It is the database's own, and nobody has to be allowed to read it.
+    let Ok(value) = value(&session.secretsmanager, secret).await else { return Ok(None) };
     let text = |key: &str| value.get(key).and_then(Value::as_str);
     let (Some(user), Some(password)) = (text("username"), text("password")) else {
         return Ok(None);

@@ -20,7 +20,7 @@ use crate::printer::{Printer, tame};
 use crate::settings::Settings;
 use crate::target;
 
-/// How often a log is asked for new lines; FilterLogEvents takes a few requests a second.
+/// How often a log is asked for new lines; `FilterLogEvents` takes a few requests a second.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// A connector that is recorded, or being made.
@@ -232,7 +232,7 @@ async fn operate(
     let Some(begun) = begun else {
         return Ok(told(
             printer,
-            &site,
+            settings,
             address,
             operation,
             &format!("{name}: nothing to do{mark}"),
