@@ -83,7 +83,7 @@ pub(crate) async fn before(
             "{message}: what is shown of databases, clusters and connectors is what was last seen of them. {help}"
         )));
     }
-    if begins(command) && !printer.json {
+    if begins(command) {
         tokio::spawn(relay(settings.clone(), Arc::clone(printer), world));
     }
     Ok(Cloud::Real)
@@ -185,10 +185,7 @@ async fn begin(settings: &Settings, printer: &Arc<Printer>, world: &Path) -> Res
         Failure::new(Exit::Failed, format!("the background process can't be started: {error}"))
     })?;
     loop {
-        let lines = follow.lines();
-        if !printer.json {
-            lines.iter().for_each(|line| printer.say(printer.err.dim(format!("  {line}"))));
-        }
+        show(printer, &follow.lines());
         if let Served::By { real: true, server: Some(server) } = served(world)?
             && u32::try_from(server.pid()) == Ok(child.id())
             && server.endpoint.is_some()
@@ -209,6 +206,13 @@ async fn begin(settings: &Settings, printer: &Arc<Printer>, world: &Path) -> Res
                 return Err(Failure::new(Exit::Failed, message));
             }
         }
+    }
+}
+
+/// What programs say is for people.
+fn show(printer: &Printer, lines: &[String]) {
+    if !printer.json {
+        lines.iter().for_each(|line| printer.say(printer.err.dim(format!("  {line}"))));
     }
 }
 
@@ -242,9 +246,7 @@ async fn relay(settings: Settings, printer: Arc<Printer>, world: PathBuf) {
     let mut asked = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
-        for line in follow.lines() {
-            printer.say(printer.err.dim(format!("  {line}")));
-        }
+        show(&printer, &follow.lines());
         if asked.elapsed() < ALIVE {
             continue;
         }
