@@ -16,7 +16,7 @@ use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
 use crate::programs;
-use crate::report::words::SIMULATED;
+use crate::report::cloud::Cloud;
 use crate::settings::Settings;
 use crate::state_folder;
 use crate::target::{Target, place};
@@ -83,7 +83,7 @@ impl Site {
                 look.closed = Some(Closed {
                     what: "nothing stands behind a simulated connector, so there are no rows to verify".into(),
                     open: format!(
-                        "Real programs stand behind a world that is begun with them: {}, then {}",
+                        "Real programs stand behind a world that begins with them: {}, then {}",
                         settings.local_command("reset"),
                         settings.command("--real apply")
                     ),
@@ -92,7 +92,7 @@ impl Site {
             Behind::Programs { access: None, .. } => {
                 look.closed = Some(Closed {
                     what: "the programs behind this world don't run".into(),
-                    open: format!("Start them: {}", settings.command("--real status")),
+                    open: format!("Start them: {}", settings.command("--real verify")),
                 });
             }
             Behind::Programs { access: Some(access), world } => {
@@ -116,36 +116,20 @@ impl Site {
     pub(crate) fn is_own(&self) -> bool {
         matches!(self.behind, Behind::Programs { .. })
     }
-
-    /// True if nothing stands behind it.
-    pub(crate) fn is_simulated(&self) -> bool {
-        matches!(self.behind, Behind::Nothing)
-    }
-
-    /// The mark of lines about it.
-    pub(crate) fn mark(&self) -> String {
-        if self.is_simulated() { format!("  {SIMULATED}") } else { String::new() }
-    }
 }
 
 async fn behind(settings: &Settings, header: &Header) -> Result<Behind, Failure> {
-    if !settings.local {
-        return Ok(Behind::Aws);
+    match settings.cloud {
+        Cloud::Aws => return Ok(Behind::Aws),
+        Cloud::Simulated => return Ok(Behind::Nothing),
+        Cloud::Real => {}
     }
-    let place = place(header);
+    let place = place(header).with_programs();
     let folder = state_folder::world(settings, &place.account, &place.region);
-    if !LocalWorld::is_begun(&folder) {
-        return Ok(Behind::Nothing);
-    }
     let world = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
-    if !world.is_real() {
-        return Ok(Behind::Nothing);
-    }
     let access = Access::read(&serving::plane(&folder)).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("the way to the programs can't be read: {}", error.whole()),
-        )
+        let message = format!("the way to the programs can't be read: {}", error.whole());
+        Failure::new(Exit::Failed, message)
     })?;
     Ok(Behind::Programs { world: Box::new(world), access })
 }

@@ -23,7 +23,7 @@ fn a_simulated_connector_is_operated_and_never_verified() {
         let text = out(&output);
         assert!(text.starts_with("UNVERIFIED"), "{args}\n{text}");
         assert!(text.contains("nothing stands behind") && text.contains("SIMULATED"), "{text}");
-        assert!(text.contains("serve --real"), "{text}");
+        assert!(text.contains("--local --real apply"), "{text}");
     }
     let document = json(&expect(folder, "--local verify --json", 1));
     assert_eq!((&document["ok"], &document["simulated"]), (&false.into(), &true.into()));

@@ -8,7 +8,7 @@ mod common;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{command, err, out, with_file};
@@ -32,39 +32,21 @@ tables = ["shop.orders"]
 heartbeat = "5s"
 "#;
 
-/// The folder, with the program that serves its world.
+/// The folder of a world whose programs end with it.
 struct Place {
     folder: tempfile::TempDir,
-    server: Child,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let pid = self.server.id().to_string();
-        let _ = Command::new("kill").args(["-INT", &pid]).status();
-        let _ = self.server.wait();
+        // What can't be ended is found and ended by the next server of the world.
+        let _ = with_cache(self.folder.path(), "local stop").status();
     }
 }
 
 impl Place {
     fn new() -> Self {
-        let folder = with_file(FILE);
-        let mut server = with_cache(folder.path(), "local serve --real --port 0")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("starts");
-        let mut lines = BufReader::new(server.stderr.take().expect("piped")).lines();
-        loop {
-            let line = lines.next().expect("it ended").expect("a line");
-            println!("{line}");
-            if line.contains("Ctrl-C ends it") {
-                break;
-            }
-        }
-        // What it says from now on is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(|line| println!("{}", line.unwrap_or_default())));
-        Self { folder, server }
+        Self { folder: with_file(FILE) }
     }
 
     fn path(&self) -> &Path {
@@ -110,7 +92,7 @@ impl Place {
     }
 
     fn output(&self, name: &str) -> String {
-        out(&self.run(&format!("--local output {name}"), 0)).trim().to_owned()
+        out(&self.run(&format!("--local --real output {name}"), 0)).trim().to_owned()
     }
 }
 
@@ -143,7 +125,7 @@ fn rows_are_proved_and_a_dead_connector_is_seen() {
     }
     let place = Place::new();
     let stages = "--approve security-groups --approve database --approve kafka";
-    place.run(&format!("--local apply {stages}"), 4);
+    place.run(&format!("--local --real apply {stages}"), 4);
     let password =
         place.secret("orders/orders/capture")["password"].as_str().expect("text").to_owned();
     place.sql(&format!(
@@ -154,11 +136,11 @@ fn rows_are_proved_and_a_dead_connector_is_seen() {
          GRANT INSERT, DELETE ON cdc.signal TO debezium@'%';
          CALL mysql.rds_set_configuration('binlog retention hours', 168)"
     ));
-    place.run("--local apply --approve connect", 0);
+    place.run("--local --real apply --approve connect", 0);
 
     // The canary is usual here; every link is looked at before.
     let begun = Instant::now();
-    let document = json(&place.run("--local --json verify", 0));
+    let document = json(&place.run("--local --real --json verify", 0));
     println!("verified after {:?}", begun.elapsed());
     let connector = &document["connectors"][0];
     assert_eq!((&document["ok"], &connector["verdict"]), (&true.into(), &"sound".into()));
@@ -167,7 +149,7 @@ fn rows_are_proved_and_a_dead_connector_is_seen() {
     assert_eq!(names, ["insert", "update", "delete", "tombstone"]);
     println!("{}", connector["proof"]);
     assert!(!document.to_string().contains(&password), "no secret is told");
-    let text = out(&place.run("--local verify --passive orders", 0));
+    let text = out(&place.run("--local --real verify --passive orders", 0));
     for link in [
         "tasks: 1 RUNNING",
         "login: as debezium",
@@ -178,29 +160,29 @@ fn rows_are_proved_and_a_dead_connector_is_seen() {
         assert!(text.contains(link), "{link} is not in\n{text}");
     }
     assert!(!text.contains("SIMULATED"), "{text}");
-    let line = out(&place.run("--local status --check", 0));
+    let line = out(&place.run("--local --real status --check", 0));
     assert!(line.starts_with("OK") && line.lines().count() == 1, "{line}");
 
     tail_shows_rows(&place);
 
     // A grant that is taken.
     place.sql("REVOKE DELETE ON cdc.signal FROM debezium@'%'");
-    let document = json(&place.run("--local --json verify --passive", 1));
+    let document = json(&place.run("--local --real --json verify --passive", 1));
     assert_eq!(codes(&document), ["C-MYSQL-GRANT-SIGNAL"]);
     place.sql("GRANT DELETE ON cdc.signal TO debezium@'%'");
 
     // RUNNING, as AWS has it, and doomed: at its next login the database refuses it.
     place.sql("ALTER USER debezium@'%' IDENTIFIED BY 'another'");
-    let document = json(&place.run("--local --json verify", 1));
+    let document = json(&place.run("--local --real --json verify", 1));
     assert!(codes(&document).contains(&"C-DB-AUTH"), "{document}");
     assert_eq!(document["connectors"][0]["proof"], Value::Null, "no row is tried");
 
-    place.run("--local destroy --auto-approve", 0);
+    place.run("--local --real destroy --auto-approve", 0);
 }
 
 /// A row that is changed while somebody looks comes as lines.
 fn tail_shows_rows(place: &Place) {
-    let mut tail = with_cache(place.path(), "--local connector tail orders")
+    let mut tail = with_cache(place.path(), "--local --real connector tail orders")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

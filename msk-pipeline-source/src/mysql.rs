@@ -177,10 +177,8 @@ async fn user(session: &mut Conn, name: &str) -> Result<Option<User>, Error> {
         rows => rows?,
     };
     let privileges = Grants::parse(rows.iter().map(String::as_str)).by_object();
-    let attribute = match has_attributes(session).await? {
-        true => Some(attribute(session, name).await?),
-        false => None,
-    };
+    let attribute =
+        if has_attributes(session).await? { Some(attribute(session, name).await?) } else { None };
     Ok(Some(User { logs_in: false, attribute, privileges }))
 }
 

@@ -150,7 +150,8 @@ async fn logs(
         }
     }
     if !any {
-        printer.say(format!("{group} has nothing of that time{}.", site.mark()));
+        let mark = settings.cloud.mark("  ");
+        printer.say(format!("{group} has nothing of that time.{mark}"));
     }
     Ok(Exit::Done)
 }
@@ -228,7 +229,7 @@ async fn operate(
     let released = lease.release().await;
     let begun = begun.map_err(|error| failed(settings, &error))?;
     released.map_err(|e| Failure::store(&e))?;
-    let mark = site.mark();
+    let mark = settings.cloud.mark("  ");
     let Some(begun) = begun else {
         return Ok(told(
             printer,
@@ -248,14 +249,14 @@ async fn operate(
             .help(format!("see how it ends: {}", settings.command("status")))),
         settled = wait => {
             settled.map_err(|error| failed(settings, &error))?;
-            Ok(told(printer, &site, address, operation, &format!("{name}: {operation} done{mark}")))
+            Ok(told(printer, settings, address, operation, &format!("{name}: {operation} done{mark}")))
         }
     }
 }
 
 fn told(
     printer: &Printer,
-    site: &Site,
+    settings: &Settings,
     address: &Address,
     operation: Operation,
     text: &str,
@@ -263,7 +264,8 @@ fn told(
     if printer.json {
         printer.data_json(&json!({
             "version": 1,
-            "simulated": site.is_simulated(),
+            "simulated": settings.cloud.is_simulated(),
+            "cloud": settings.cloud.word(),
             "address": address,
             "operation": operation.to_string(),
             "done": text,

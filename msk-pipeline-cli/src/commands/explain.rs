@@ -24,6 +24,9 @@ pub(super) async fn run(
     let target = Target::open(settings, declaration.pipeline.header(), true).await?;
     let state = target.store.load().await.and_then(Loaded::fold).map_err(|e| Failure::store(&e))?;
     let asked = asked(&state, address)?;
+    if asked.is_empty() && !printer.json {
+        printer.say("No connector is recorded.");
+    }
     let (mut wrong, mut all) = (false, Vec::new());
     for (address, name) in asked {
         let told = evidence(&target.session, name)

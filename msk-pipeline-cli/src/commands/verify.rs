@@ -29,10 +29,10 @@ pub(super) async fn run(
     let reports = interrupt.or(look(settings, &site, &of, &args.sight, depth)).await?;
     say_none(printer, &reports);
     if printer.json {
-        print_json(printer, &site, &reports);
+        print_json(printer, settings, &reports);
     } else {
         for found in &reports {
-            print(printer, &site, found, canary);
+            print(printer, settings, found, canary);
         }
     }
     Ok(exit(&reports))
@@ -50,10 +50,10 @@ pub(super) async fn check(
     let reports = interrupt.or(look(settings, &site, &of, sight, Depth::Alive)).await?;
     say_none(printer, &reports);
     if printer.json {
-        print_json(printer, &site, &reports);
+        print_json(printer, settings, &reports);
     } else {
         for (address, report) in &reports {
-            let (p, mark) = (printer.out, site.mark());
+            let (p, mark) = (printer.out, settings.cloud.mark("  "));
             let verdict = report.as_ref().map_or(Verdict::Wrong, |report| report.verdict);
             let line = report.as_ref().map_or_else(|| "it does not exist".into(), one_line);
             printer.data(format!("{} {address}  {}{mark}", word(p, verdict), tame(&line)));
@@ -99,8 +99,8 @@ fn exit(reports: &[Found<'_>]) -> Exit {
     if all { Exit::Done } else { Exit::Failed }
 }
 
-fn print(printer: &Printer, site: &Site, (address, report): &Found<'_>, canary: bool) {
-    let (p, mark) = (printer.out, site.mark());
+fn print(printer: &Printer, settings: &Settings, (address, report): &Found<'_>, canary: bool) {
+    let (p, mark) = (printer.out, settings.cloud.mark("  "));
     let Some(report) = report else {
         printer.data(format!("{} {address} does not exist{mark}", word(p, Verdict::Wrong)));
         return;
@@ -166,7 +166,7 @@ fn one_line(report: &Report) -> String {
     }
 }
 
-fn print_json(printer: &Printer, site: &Site, reports: &[Found<'_>]) {
+fn print_json(printer: &Printer, settings: &Settings, reports: &[Found<'_>]) {
     let each = reports.iter().map(|(address, report)| match report {
         None => json!({ "address": address, "exists": false, "verdict": Verdict::Wrong }),
         Some(report) => {
@@ -181,7 +181,8 @@ fn print_json(printer: &Printer, site: &Site, reports: &[Found<'_>]) {
     });
     printer.data_json(&json!({
         "version": 1,
-        "simulated": site.is_simulated(),
+        "simulated": settings.cloud.is_simulated(),
+        "cloud": settings.cloud.word(),
         "ok": exit(reports) == Exit::Done,
         "connectors": each.collect::<Vec<_>>(),
     }));

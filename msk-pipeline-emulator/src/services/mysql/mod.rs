@@ -234,7 +234,9 @@ fn inventory(world: &World, now: Millis) -> Inventory {
         server.users.keys().for_each(|user| add("user", user.clone()));
         for (schema, tables) in &server.schemas {
             add("schema", schema.clone());
-            tables.keys().for_each(|table| add("table", format!("{schema}.{table}")));
+            for table in tables.keys() {
+                add("table", format!("{schema}.{table}"));
+            }
         }
     }
     rows
