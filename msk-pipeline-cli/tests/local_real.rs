@@ -4,28 +4,12 @@
 
 mod common;
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{command, err, expect, out};
+use common::{SMALL, command, err, expect, out, with_file};
 use serde_json::Value;
-
-const FILE: &str = r#"
-[pipeline]
-name = "orders"
-region = "us-east-1"
-[network]
-vpc = { tags = { Name = "default-vpc" } }
-[kafka.main]
-"#;
-
-fn with_pipeline() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("pipeline.toml"), FILE).expect("written");
-    folder
-}
 
 fn status(folder: &Path) -> Value {
     serde_json::from_slice(&expect(folder, "local status --json", 0).stdout).expect("JSON")
@@ -33,14 +17,14 @@ fn status(folder: &Path) -> Value {
 
 #[test]
 fn real_is_about_the_embedded_aws() {
-    let folder = with_pipeline();
+    let folder = with_file(SMALL);
     let text = err(&expect(folder.path(), "plan --real", 3));
     assert!(text.contains("give --local, too"), "{text}");
 }
 
 #[test]
 fn asking_begins_nothing() {
-    let folder = with_pipeline();
+    let folder = with_file(SMALL);
     let status = status(folder.path());
     assert_eq!((&status["begun"], &status["served"]), (&false.into(), &false.into()));
     let text = err(&expect(folder.path(), "local stop", 0));
@@ -50,11 +34,11 @@ fn asking_begins_nothing() {
 
 #[test]
 fn what_was_made_without_programs_gets_none() {
-    let folder = with_pipeline();
+    let folder = with_file(SMALL);
     let folder = folder.path();
     expect(folder, "--local apply --approve security-groups", 4);
     let text = err(&expect(folder, "--local --real apply --auto-approve", 3));
-    assert!(text.contains("begun without real programs") && text.contains("local reset"), "{text}");
+    assert!(text.contains("begun without") && text.contains("local reset"), "{text}");
     assert_eq!(status(folder)["cloud"], "simulated");
     // It goes on as it was.
     expect(folder, "--local apply --auto-approve", 0);
@@ -62,7 +46,7 @@ fn what_was_made_without_programs_gets_none() {
 
 #[test]
 fn a_world_that_is_served_without_programs_gets_none() {
-    let folder = with_pipeline();
+    let folder = with_file(SMALL);
     let folder = folder.path();
     let mut server =
         command(folder, "local serve --port 0").stdout(Stdio::piped()).spawn().expect("starts");

@@ -146,7 +146,7 @@ impl Unit {
         for id in gone {
             self.end(id).await;
         }
-        let names = spec.brokers.values().map(|b| b.host.clone()).collect();
+        let names = certified(spec.brokers.values().map(|b| b.host.as_str()));
         let tls = self.context.authority.server(&names)?;
         let begun = Instant::now();
         let mut started = Vec::new();
@@ -271,6 +271,12 @@ impl Unit {
     }
 }
 
+/// The names in the brokers' certificate: their own, and any of their domain's, so that those which are declared later and lead here are in it.
+fn certified<'a>(hosts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let domain = |host: &str| Some(format!("*.{}", host.split_once('.')?.1));
+    hosts.flat_map(|host| [Some(host.to_owned()), domain(host)]).flatten().collect()
+}
+
 /// Names of brokers that don't run, each with the one that it leads to.
 type Others = Vec<(String, String)>;
 
@@ -286,6 +292,12 @@ fn shared_out(brokers: &BTreeMap<u32, String>, most: usize) -> (BTreeMap<u32, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brokers_that_come_later_are_in_the_certificate() {
+        let names = certified(["b-1.demo.x", "b-2.demo.x"].into_iter());
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["*.demo.x", "b-1.demo.x", "b-2.demo.x"]);
+    }
 
     #[test]
     fn names_beyond_the_limit_lead_to_brokers_that_run() {
