@@ -60,17 +60,13 @@ impl Writer {
 pub(crate) struct Events(BTreeMap<(char, u32), usize>);
 
 impl Events {
-    pub(crate) fn count(&self, op: char, id: u32) -> usize {
-        self.0.get(&(op, id)).copied().unwrap_or_default()
-    }
-
     pub(crate) fn has(&self, op: char, id: u32) -> bool {
-        self.count(op, id) > 0
+        self.0.contains_key(&(op, id))
     }
 
-    /// Of how many rows there is an event.
-    pub(crate) fn ids(&self, op: char) -> usize {
-        self.0.keys().filter(|(of, _)| *of == op).count()
+    /// Every row with events of an operation, and how many of these it has.
+    pub(crate) fn of(&self, op: char) -> impl Iterator<Item = (u32, usize)> {
+        self.0.iter().filter(move |((of, _), _)| *of == op).map(|((_, id), n)| (*id, *n))
     }
 }
 

@@ -179,8 +179,9 @@ fn search(folder: &Path, text: &[u8], found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.is_symlink() {
-            continue;
-        } else if path.is_dir() {
+            continue; // a jar
+        }
+        if path.is_dir() {
             search(&path, text, found);
         } else if fs::read(&path).expect("read").windows(text.len()).any(|w| w == text) {
             found.push(path.display().to_string());

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rskafka::BackoffConfig;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
 use rskafka::client::{Client, ClientBuilder, Credentials, OauthBearerCredentials, SaslConfig};
-use rskafka::record::RecordAndOffset;
+use rskafka::record::{Record, RecordAndOffset};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -233,8 +233,22 @@ impl Broker {
         topic: &str,
         connector: &str,
     ) -> Result<Option<BinlogPosition>, KafkaError> {
-        let Reader { partitions } = self.read(topic, OffsetAt::Earliest).await?;
         let mut newest = None;
+        self.scan(topic, |record| {
+            let found = committed(connector, record.key.as_deref(), record.value.as_deref());
+            newest = found.or(newest.take());
+        })
+        .await?;
+        Ok(newest)
+    }
+
+    /// Shows every record that a topic holds now, partition by partition; a topic that grows meanwhile is read to its present end.
+    pub(crate) async fn scan(
+        &self,
+        topic: &str,
+        mut see: impl FnMut(Record),
+    ) -> Result<(), KafkaError> {
+        let Reader { partitions } = self.read(topic, OffsetAt::Earliest).await?;
         for (_, client, mut next) in partitions {
             let end = within(client.get_offset(OffsetAt::Latest)).await?;
             while next < end {
@@ -242,16 +256,10 @@ impl Broker {
                 // What compaction or a transaction's marker left empty has no record up to the end.
                 let Some(last) = records.last() else { break };
                 next = last.offset + 1;
-                for record in records {
-                    let (key, value) =
-                        (record.record.key.as_deref(), record.record.value.as_deref());
-                    if let Some(position) = committed(connector, key, value) {
-                        newest = Some(position);
-                    }
-                }
+                records.into_iter().for_each(|record| see(record.record));
             }
         }
-        Ok(newest)
+        Ok(())
     }
 }
 
