@@ -212,7 +212,9 @@ async fn begin(settings: &Settings, printer: &Arc<Printer>, world: &Path) -> Res
 /// What programs say is for people.
 fn show(printer: &Printer, lines: &[String]) {
     if !printer.json {
-        lines.iter().for_each(|line| printer.say(printer.err.dim(format!("  {line}"))));
+        for line in lines {
+            printer.say(printer.err.dim(format!("  {line}")));
+        }
     }
 }
 

@@ -256,7 +256,9 @@ impl Broker {
                 // What compaction or a transaction's marker left empty has no record up to the end.
                 let Some(last) = records.last() else { break };
                 next = last.offset + 1;
-                records.into_iter().for_each(|record| see(record.record));
+                for record in records {
+                    see(record.record);
+                }
             }
         }
         Ok(())

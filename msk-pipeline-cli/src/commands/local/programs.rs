@@ -122,7 +122,7 @@ pub(super) fn tell(printer: &Printer, stopped: &Stopped) {
     let programs = count(stopped.programs.len(), "program");
     match stopped.server {
         Some(pid) => {
-            printer.say(format!("Ended process {pid}, which served it, and its {programs}."))
+            printer.say(format!("Ended process {pid}, which served it, and its {programs}."));
         }
         None if stopped.programs.is_empty() => {}
         None => printer.say(format!("Ended {programs} that a killed process had left.")),
