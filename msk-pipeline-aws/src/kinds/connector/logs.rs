@@ -321,7 +321,7 @@ mod tests {
     async fn of_a_long_log_the_newest_lines_and_the_last_error_are_read() {
         let cloud = Cloud::new();
         cloud.pass(10_000);
-        let session = Session::embedded(cloud.clone(), "eu-west-1");
+        let session = Session::embedded(cloud.clone(), "us-east-1");
         let mut lines: Vec<String> = (0..8_000).map(|n| format!("INFO line {n}")).collect();
         lines[100] = "ERROR an earlier one".into();
         lines[3_000] = "ERROR the last one".into();
@@ -338,7 +338,7 @@ mod tests {
     async fn a_short_log_is_read_as_it_was_written() {
         let cloud = Cloud::new();
         cloud.pass(10_000);
-        let session = Session::embedded(cloud.clone(), "eu-west-1");
+        let session = Session::embedded(cloud.clone(), "us-east-1");
         assert_eq!(read(&session, 3).await, [""; 0], "there is no such group");
         let lines: Vec<String> = (0..1_500).map(|n| format!("line {n}")).collect();
         group(&session, &lines).await;
@@ -349,7 +349,7 @@ mod tests {
     async fn who_follows_gets_each_line_once() {
         let cloud = Cloud::new();
         cloud.pass(10_000);
-        let session = Session::embedded(cloud.clone(), "eu-west-1");
+        let session = Session::embedded(cloud.clone(), "us-east-1");
         let mut follow = Follow::new(&session, "g", epoch() + 2_000);
         assert!(follow.more().await.unwrap().is_empty(), "there is no such group");
         let lines: Vec<String> = (0..5).map(|n| format!("line {n}")).collect();
