@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{CallError, Class};
-use msk_pipeline_source::{Catalogue, Credentials, Login, MySql, Servers, Way};
+use msk_pipeline_source::{Catalogue, Credentials, Login, MySql, Server, Servers, Way};
 use msk_pipeline_verify::Secret;
 use serde::Deserialize;
 
@@ -33,13 +33,49 @@ struct Value {
     password: String,
 }
 
+/// States of a writer in which nothing answers at its port (page 'Viewing DB instance status').
+const SILENT: &[&str] = &[
+    "without an instance",
+    "gone",
+    "creating",
+    "deleting",
+    "failed",
+    "inaccessible-encryption-credentials",
+    "incompatible-network",
+    "incompatible-parameters",
+    "rebooting",
+    "restore-error",
+    "starting",
+    "stopped",
+    "stopping",
+];
+
+impl Rds {
+    /// The state of an instance.
+    async fn state(&self, instance: &str) -> Result<String, CallError> {
+        let answer = self.rds.describe_db_instances().db_instance_identifier(instance).send().await;
+        let found = absent(answer.map_err(|error| classify("rds:DescribeDBInstances", error)))?;
+        let state = found.as_ref().and_then(|f| f.db_instances().first()?.db_instance_status());
+        Ok(state.unwrap_or("gone").to_owned())
+    }
+}
+
 #[async_trait]
 impl Servers for Rds {
-    async fn master(&self, cluster: &str) -> Result<Option<Login>, CallError> {
+    async fn master(&self, cluster: &str) -> Result<Server, CallError> {
         const OP: &str = "rds:DescribeDBClusters";
         let Some(found) = aurora_cluster::describe(&self.rds, cluster).await? else {
-            return Ok(None);
+            return Ok(Server::Absent);
         };
+        let members = found.db_cluster_members();
+        let writer = members.iter().find(|member| member.is_cluster_writer() == Some(true));
+        let state = match writer.and_then(|writer| writer.db_instance_identifier()) {
+            Some(writer) => self.state(writer).await?,
+            None => "without an instance".into(),
+        };
+        if SILENT.contains(&state.as_str()) {
+            return Ok(Server::NotReady(state));
+        }
         let secret = found.master_user_secret().and_then(|secret| secret.secret_arn());
         let Some(secret) = secret else {
             let message = format!(
@@ -52,7 +88,7 @@ impl Servers for Rds {
                 format!("the secret of the master password of {cluster} is not there yet");
             return Err(CallError::new(Class::NotYet, OP, message));
         };
-        Ok(Some(Login {
+        Ok(Server::Ready(Login {
             host: found.endpoint().unwrap_or_default().to_owned(),
             port: found.port().and_then(|port| u16::try_from(port).ok()).unwrap_or(3306),
             master,

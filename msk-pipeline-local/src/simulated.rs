@@ -64,8 +64,11 @@ impl Simulated {
             Err(error) if error.code.as_deref() == Some(UNREACHABLE) => {
                 return Ok(Look::Unreached(Unreached {
                     what: error.message,
-                    open: "Wait until the writer is available.".into(),
+                    open: "A fault of the embedded AWS is set.".into(),
                 }));
+            }
+            Err(error) if error.code.as_deref() == Some(NOT_READY) => {
+                return Ok(Look::NotReady(error.message));
             }
             value => value?,
         };
@@ -79,7 +82,9 @@ impl Simulated {
     }
 }
 
+/// Of a fault alone: a world has no network to its databases.
 const UNREACHABLE: &str = "Unreachable";
+const NOT_READY: &str = "NotReady";
 
 /// The server's own refusals have its numbers; the others are those of the embedded AWS.
 fn refusal(op: &str, value: &Value, status: u16) -> CallError {
@@ -90,7 +95,7 @@ fn refusal(op: &str, value: &Value, status: u16) -> CallError {
     }
     let class = match (code, status) {
         ("ThrottlingException", _) | (_, 429) => Class::Throttled,
-        (UNREACHABLE, _) => Class::NotYet,
+        (UNREACHABLE | NOT_READY, _) => Class::NotYet,
         (_, 404) => Class::NotFound,
         (_, 500..) => Class::Unknown,
         _ => Class::Invalid,
@@ -101,6 +106,7 @@ fn refusal(op: &str, value: &Value, status: u16) -> CallError {
 fn found<T, U>(look: Look<T>, as_what: impl FnOnce(T) -> U) -> Look<U> {
     match look {
         Look::NoServer => Look::NoServer,
+        Look::NotReady(state) => Look::NotReady(state),
         Look::Unreached(unreached) => Look::Unreached(unreached),
         Look::Absent => Look::Absent,
         Look::Found(answer) => Look::Found(as_what(answer)),

@@ -284,6 +284,12 @@ fn killed(title: &str, base: &Cloud, verb: Verb, toml: &str) {
     assert!(left.len() > 20, "{title}: {} points", left.len());
 }
 
+/// From nothing: a successor may find the cluster and not yet its writer.
+#[test]
+fn creating_it_all_survives_kills() {
+    killed("create", &Cloud::new(Settings::default()), Verb::Apply, &DIRECT);
+}
+
 /// On a pipeline that is otherwise there, so that every point is one of these kinds or of what depends on them.
 #[test]
 fn preparing_survives_every_kill() {

@@ -50,6 +50,8 @@ pub struct Unreached {
 pub enum Look<T> {
     /// There is no such cluster.
     NoServer,
+    /// The cluster is there, and its writer is not available: it is being made, or rebooted, or stopped.
+    NotReady(String),
     /// It is there and can't be reached.
     Unreached(Unreached),
     /// It was reached, and has no such object.

@@ -20,7 +20,7 @@ pub use catalogue::{Catalogue, Look, Nowhere, Privileges, Schema, Table, Unreach
 pub use change::{Change, TableName, classify};
 use msk_pipeline_core::kind::Registry;
 pub use mysql::MySql;
-pub use servers::{Credentials, Login, Servers, Way};
+pub use servers::{Credentials, Login, Server, Servers, Way};
 
 /// Adds every kind of this crate to a registry.
 #[must_use]

@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error};
 
 use crate::catalogue::{Catalogue, Look, Schema, Table, Unreached, User};
 use crate::change::{Change, TableName, classify};
-use crate::servers::{Credentials, Login, Servers, Way};
+use crate::servers::{Credentials, Login, Server, Servers, Way};
 
 /// Databases over connections.
 pub struct MySql {
@@ -56,12 +56,16 @@ impl MySql {
         Ok(session)
     }
 
-    /// A session of the master user; `None` without a server.
-    async fn session(&self, cluster: &str) -> Result<Option<Result<Conn, Unreached>>, CallError> {
-        let Some(login) = self.servers.master(cluster).await? else { return Ok(None) };
+    /// A session of the master user.
+    async fn session(&self, cluster: &str) -> Result<Look<Conn>, CallError> {
+        let login = match self.servers.master(cluster).await? {
+            Server::Absent => return Ok(Look::NoServer),
+            Server::NotReady(state) => return Ok(Look::NotReady(state)),
+            Server::Ready(login) => login,
+        };
         match self.connect(&login, &login.master).await {
-            Ok(session) => Ok(Some(Ok(session))),
-            Err(Refused::Unreached(unreached)) => Ok(Some(Err(unreached))),
+            Ok(session) => Ok(Look::Found(session)),
+            Err(Refused::Unreached(unreached)) => Ok(Look::Unreached(unreached)),
             Err(Refused::Login(text) | Refused::Failed(text)) => {
                 Err(CallError::new(Class::Denied, "mysql:Login", text))
             }
@@ -72,7 +76,9 @@ impl MySql {
     async fn logs_in(&self, cluster: &str, name: &str, secret: &str) -> Result<bool, CallError> {
         let Some(credentials) = self.servers.credentials(secret).await? else { return Ok(false) };
         is_of(&credentials, name, secret)?;
-        let Some(login) = self.servers.master(cluster).await? else { return Ok(false) };
+        let Server::Ready(login) = self.servers.master(cluster).await? else {
+            return Err(CallError::new(Class::Unknown, LOOK, "the writer went away meanwhile"));
+        };
         match self.connect(&login, &credentials).await {
             Ok(session) => {
                 close(session).await;
@@ -93,9 +99,11 @@ impl MySql {
         look: impl AsyncFnOnce(&mut Conn) -> Result<Option<T>, Error>,
     ) -> Result<Look<T>, CallError> {
         let mut session = match self.session(cluster).await? {
-            None => return Ok(Look::NoServer),
-            Some(Err(unreached)) => return Ok(Look::Unreached(unreached)),
-            Some(Ok(session)) => session,
+            Look::Found(session) => session,
+            Look::NoServer => return Ok(Look::NoServer),
+            Look::NotReady(state) => return Ok(Look::NotReady(state)),
+            Look::Unreached(unreached) => return Ok(Look::Unreached(unreached)),
+            Look::Absent => return Ok(Look::Absent),
         };
         let found = look(&mut session).await;
         close(session).await;
@@ -264,17 +272,21 @@ impl Catalogue for MySql {
             is_of(&credentials, name, secret)?;
             password = credentials.password;
         }
+        // Whatever is in the way, nothing was sent.
         let mut session = match self.session(cluster).await? {
-            None => {
+            Look::Found(session) => session,
+            Look::NoServer | Look::Absent => {
                 let message = format!("there is no cluster {cluster}");
                 return Err(CallError::new(Class::NotFound, op, message));
             }
-            // Nothing was sent.
-            Some(Err(unreached)) => {
+            Look::NotReady(state) => {
+                let message = format!("the writer of {cluster} is {state}");
+                return Err(CallError::new(Class::NotYet, op, message));
+            }
+            Look::Unreached(unreached) => {
                 let message = format!("{}. {}", unreached.what, unreached.open);
                 return Err(CallError::new(Class::NotYet, op, message));
             }
-            Some(Ok(session)) => session,
         };
         let attributes = match change {
             Change::CreateUser { .. } => {

@@ -24,14 +24,25 @@ pub struct Login {
     pub master: Credentials,
 }
 
+/// A cluster's server.
+#[derive(Debug, Clone)]
+pub enum Server {
+    /// There is no such cluster.
+    Absent,
+    /// It is there, and its writer is in this state, in which nothing answers.
+    NotReady(String),
+    /// So one logs in.
+    Ready(Login),
+}
+
 /// What is known of database clusters outside of them.
 #[async_trait]
 pub trait Servers: Send + Sync + 'static {
-    /// How to log in at a cluster's writer as its master user; `None` if there is no such cluster.
+    /// How to log in at a cluster's writer as its master user.
     ///
     /// # Errors
     /// If that can't be told: a failed request, or a master password that nobody manages.
-    async fn master(&self, cluster: &str) -> Result<Option<Login>, CallError>;
+    async fn master(&self, cluster: &str) -> Result<Server, CallError>;
 
     /// The user and password in a secret, as they are now; `None` if there is no such secret.
     ///

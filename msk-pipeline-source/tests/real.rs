@@ -14,7 +14,7 @@ use msk_pipeline_core::kind::{
     Target,
 };
 use msk_pipeline_plugin::{Sources, Store};
-use msk_pipeline_real::mariadb::{Server, Spec};
+use msk_pipeline_real::mariadb::{self, Spec};
 use msk_pipeline_real::process::Ledger;
 use msk_pipeline_real::{Authority, Hosts, Toolbox};
 use msk_pipeline_source::kinds::{
@@ -22,7 +22,7 @@ use msk_pipeline_source::kinds::{
     UserProps,
 };
 use msk_pipeline_source::{
-    Catalogue, Credentials, Login, Look, MySql, Privileges, Servers, TableName,
+    Catalogue, Credentials, Login, Look, MySql, Privileges, Server, Servers, TableName,
 };
 use msk_pipeline_verify::{Reach, Secret};
 
@@ -43,10 +43,10 @@ impl Known {
 
 #[async_trait]
 impl Servers for Known {
-    async fn master(&self, cluster: &str) -> Result<Option<Login>, CallError> {
+    async fn master(&self, cluster: &str) -> Result<Server, CallError> {
         let master = Credentials { user: "admin".into(), password: Secret::new(MASTER) };
         let login = Login { host: ENDPOINT.into(), port: 3306, master };
-        Ok((cluster == CLUSTER).then_some(login))
+        Ok(if cluster == CLUSTER { Server::Ready(login) } else { Server::Absent })
     }
 
     async fn credentials(&self, secret: &str) -> Result<Option<Credentials>, CallError> {
@@ -57,7 +57,7 @@ impl Servers for Known {
 
 struct Bench {
     _folder: tempfile::TempDir,
-    server: Server,
+    server: mariadb::Server,
     known: Arc<Known>,
     reach: Reach,
 }
@@ -82,7 +82,7 @@ impl Bench {
             database: Some("my_shop".into()),
         };
         let tools = toolbox.mariadb.as_ref().expect("mariadb-server");
-        let server = Server::start(&spec, folder.path(), tools, &authority, &ledger).await;
+        let server = mariadb::Server::start(&spec, folder.path(), tools, &authority, &ledger).await;
         let server = server.unwrap_or_else(|e| panic!("{}", e.whole()));
         let addresses =
             hosts.table().iter().map(|(name, ip)| (name.clone(), ip.to_string())).collect();

@@ -1,6 +1,7 @@
 //! The resources inside a database.
 //!
 //! All of them name their cluster by its identifier, which is known before it exists: while there is no such cluster they don't exist either.
+//! While its writer isn't available, what was never recorded doesn't exist either, because the writer is being made; what was is waited for.
 //! What can't be reached from here is refused with what to open; once a run has changed something, it is waited for.
 
 mod retention;
@@ -30,22 +31,48 @@ pub use user::{Props as UserProps, User};
 pub enum Seen<T> {
     /// It, as it is.
     There(T),
+    /// The writer isn't available.
+    NotReady(String),
     /// The database can't be reached from here.
     Unreached(Unreached),
 }
 
 impl<T> Seen<T> {
-    fn of(look: Look<T>) -> Option<Self> {
+    /// `recorded` says that state knows the object, or that a run has begun to make it.
+    fn of(look: Look<T>, recorded: bool) -> Option<Self> {
         match look {
             Look::NoServer | Look::Absent => None,
+            Look::NotReady(state) => recorded.then_some(Self::NotReady(state)),
             Look::Unreached(unreached) => Some(Self::Unreached(unreached)),
             Look::Found(found) => Some(Self::There(found)),
         }
     }
 
-    pub(crate) fn status(&self) -> Status {
+    fn map<U>(self, f: impl FnOnce(T) -> U) -> Seen<U> {
+        match self {
+            Self::There(found) => Seen::There(f(found)),
+            Self::NotReady(state) => Seen::NotReady(state),
+            Self::Unreached(unreached) => Seen::Unreached(unreached),
+        }
+    }
+
+    /// What comes next where the object can't be seen; `None` where it can.
+    fn obstacle<C, O>(&self, wanted: bool, begun: bool, with_server: bool) -> Option<Next<C, O>> {
+        match self {
+            Self::There(_) => None,
+            _ if !wanted && with_server => Some(Next::Kept),
+            Self::NotReady(state) => Some(answers(state)),
+            Self::Unreached(unreached) if begun => Some(answers(&unreached.what)),
+            Self::Unreached(unreached) => Some(refused(unreached)),
+        }
+    }
+
+    fn status(&self) -> Status {
         match self {
             Self::There(_) => Status::exists(),
+            Self::NotReady(state) => {
+                Status::new("unknown").says(Some(format!("the database: {state}")))
+            }
             Self::Unreached(unreached) => {
                 Status::new("unknown").says(Some(format!("{} {}", unreached.what, unreached.open)))
             }
@@ -82,20 +109,13 @@ fn made_by_another(mut error: CallError) -> CallError {
     error
 }
 
-/// What to do about a database that can't be reached. `with_server` says that what is to go goes with the cluster all the same.
-fn unreached<C, O>(
-    unreached: &Unreached,
-    wanted: bool,
-    begun: bool,
-    with_server: bool,
-) -> Next<C, O> {
-    if !wanted && with_server {
-        return Next::Kept;
-    }
-    if begun {
-        let condition = Condition::new("the database to answer", &unreached.what, ANSWERS);
-        return Next::Wait { condition, then: Vec::new() };
-    }
+fn answers<C, O>(seen: &str) -> Next<C, O> {
+    let condition = Condition::new("the database to answer", seen, ANSWERS);
+    Next::Wait { condition, then: Vec::new() }
+}
+
+/// What to do about a database that can't be reached from here.
+fn refused<C, O>(unreached: &Unreached) -> Next<C, O> {
     Next::Refuse {
         because: format!("the database can't be reached from here: {}", unreached.what),
         help: format!(

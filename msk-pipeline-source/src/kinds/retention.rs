@@ -18,7 +18,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed, unreached};
+use super::{Call, Seen, perform, proposed};
 use crate::catalogue::Catalogue;
 use crate::change::Change;
 
@@ -80,10 +80,8 @@ impl Kind for Retention {
             return Ok(None);
         }
         let look = self.catalogue.retention(&target.props.cluster).await?;
-        Ok(Seen::of(look).map(|seen| match seen {
-            Seen::There(hours) => Seen::There(Hours(hours)),
-            Seen::Unreached(unreached) => Seen::Unreached(unreached),
-        }))
+        let recorded = target.was.is_some() || target.pursuit.is_some();
+        Ok(Seen::of(look, recorded).map(|seen| seen.map(Hours)))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -99,13 +97,13 @@ impl Kind for Retention {
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
-        match (&case.want, &case.seen) {
-            (None, _) => Next::Gone,
-            (Some(_), Some(Seen::Unreached(what))) => {
-                unreached(what, true, case.pursuit.is_some(), false)
-            }
-            (Some(want), None) => Next::Calls(vec![set(want, None)]),
-            (Some(want), Some(Seen::There(Hours(hours)))) => {
+        let Some(want) = &case.want else { return Next::Gone };
+        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
+        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+            return next;
+        }
+        match &case.seen {
+            Some(Seen::There(Hours(hours))) => {
                 let enough = match hours {
                     Some(hours) if want.at_least => *hours >= want.hours,
                     hours => *hours == Some(want.hours),
@@ -115,6 +113,7 @@ impl Kind for Retention {
                 }
                 Next::Calls(vec![set(want, *hours)])
             }
+            _ => Next::Calls(vec![set(want, None)]),
         }
     }
 

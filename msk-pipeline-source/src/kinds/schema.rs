@@ -18,7 +18,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed, unreached};
+use super::{Call, Seen, made_by_another, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Schema as Found};
 use crate::change::Change;
 
@@ -94,10 +94,8 @@ impl Kind for Schema {
         let recorded = was.is_some_and(|was| was.outputs.as_ref().is_none_or(|o| o.made_here));
         let made_here = recorded || target.pursuit.is_some();
         let look = self.catalogue.schema(cluster, name).await?;
-        Ok(Seen::of(look).map(|seen| match seen {
-            Seen::There(schema) => Seen::There(There { schema, made_here }),
-            Seen::Unreached(unreached) => Seen::Unreached(unreached),
-        }))
+        let seen = Seen::of(look, was.is_some() || target.pursuit.is_some());
+        Ok(seen.map(|seen| seen.map(|schema| There { schema, made_here })))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -110,17 +108,19 @@ impl Kind for Schema {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
+        let with_server = was.is_some_and(|was| was.with_server);
+        let begun = case.pursuit.is_some();
+        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
+        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+            return next;
+        }
         match (&case.want, &case.seen) {
-            (want, Some(Seen::Unreached(what))) => {
-                let with_server = was.is_some_and(|was| was.with_server);
-                unreached(what, want.is_some(), case.pursuit.is_some(), with_server)
-            }
-            (None, None) => Next::Gone,
             (None, Some(Seen::There(there))) => delete(was, there),
-            (Some(want), None) => Next::Calls(vec![create(want)]),
             (Some(want), Some(Seen::There(there))) => {
                 Next::Converged(Outputs { schema: want.name.clone(), made_here: there.made_here })
             }
+            (Some(want), _) => Next::Calls(vec![create(want)]),
+            (None, _) => Next::Gone,
         }
     }
 

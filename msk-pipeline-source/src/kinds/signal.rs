@@ -24,7 +24,7 @@ use msk_pipeline_core::kind::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Call, Seen, perform, proposed, unreached};
+use super::{Call, Seen, perform, proposed};
 use crate::catalogue::{Catalogue, Look};
 use crate::change::{Change, TableName};
 
@@ -100,6 +100,7 @@ impl Kind for Signal {
         Ok(match self.catalogue.row(cluster, table, &id).await? {
             Look::Found(()) => Some(Seen::There(There { written: Some(id) })),
             Look::Unreached(unreached) => Some(Seen::Unreached(unreached)),
+            Look::NotReady(state) => Some(Seen::NotReady(state)),
             Look::Absent | Look::NoServer => known.then_some(Seen::There(There { written: None })),
         })
     }
@@ -111,14 +112,15 @@ impl Kind for Signal {
     fn status(seen: &Self::Seen) -> Option<Status> {
         Some(match seen {
             Seen::There(_) => Status::new("asked for"),
-            seen @ Seen::Unreached(_) => seen.status(),
+            seen => seen.status(),
         })
     }
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(want) = &case.want else { return Next::Gone };
-        if let Some(Seen::Unreached(what)) = &case.seen {
-            return unreached(what, true, case.pursuit.is_some(), false);
+        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
+        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+            return next;
         }
         let signals = signals(case.was.as_ref());
         let new = new_tables(want, case.was.as_ref());

@@ -17,7 +17,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed, unreached};
+use super::{Call, Seen, perform, proposed};
 use crate::catalogue::{Catalogue, Table as Found};
 use crate::change::{Change, TableName};
 
@@ -77,13 +77,14 @@ impl Kind for Table {
             return Ok(None);
         }
         let Props { cluster, table, .. } = &target.props;
-        Ok(Seen::of(self.catalogue.table(cluster, table).await?))
+        let recorded = target.was.is_some() || target.pursuit.is_some();
+        Ok(Seen::of(self.catalogue.table(cluster, table).await?, recorded))
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
         match seen {
             Seen::There(table) => Mark::seen_in_text(&table.comment),
-            Seen::Unreached(_) => MarkSeen::ByParent,
+            Seen::NotReady(_) | Seen::Unreached(_) => MarkSeen::ByParent,
         }
     }
 
@@ -93,18 +94,20 @@ impl Kind for Table {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
+        let with_server = was.is_some_and(|was| was.with_server);
+        let begun = case.pursuit.is_some();
+        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
+        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+            return next;
+        }
         match (&case.want, &case.seen) {
-            (want, Some(Seen::Unreached(what))) => {
-                let with_server = was.is_some_and(|was| was.with_server);
-                unreached(what, want.is_some(), case.pursuit.is_some(), with_server)
-            }
             (None, None) => Next::Gone,
-            (None, Some(Seen::There(_))) => match was {
+            (None, Some(_)) => match was {
                 Some(was) => Next::Calls(vec![drop_table(was)]),
                 None => Next::Gone,
             },
-            (Some(want), None) => Next::Calls(vec![create(want, &case.mark)]),
             (Some(want), Some(Seen::There(table))) => update(want, table, &case.mark),
+            (Some(want), _) => Next::Calls(vec![create(want, &case.mark)]),
         }
     }
 

@@ -21,7 +21,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed, unreached};
+use super::{Call, Seen, made_by_another, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Privileges, User as Found};
 use crate::change::Change;
 
@@ -95,10 +95,7 @@ impl Kind for User {
         let Props { cluster, name, secret, .. } = &target.props;
         let ours = target.was.is_some() || target.pursuit.is_some();
         let look = self.catalogue.user(cluster, name, secret).await?;
-        Ok(Seen::of(look).map(|seen| match seen {
-            Seen::There(user) => Seen::There(There { user, ours }),
-            Seen::Unreached(unreached) => Seen::Unreached(unreached),
-        }))
+        Ok(Seen::of(look, ours).map(|seen| seen.map(|user| There { user, ours })))
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
@@ -122,17 +119,19 @@ impl Kind for User {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let with_server = case.was.as_ref().is_some_and(|was| was.props.with_server);
+        let begun = case.pursuit.is_some();
+        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
+        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+            return next;
+        }
         match (&case.want, &case.seen) {
-            (want, Some(Seen::Unreached(what))) => {
-                unreached(what, want.is_some(), case.pursuit.is_some(), with_server)
-            }
-            (None, None) => Next::Gone,
-            (None, Some(Seen::There(_))) => match &case.was {
+            (None, Some(_)) => match &case.was {
                 Some(was) => Next::Calls(vec![drop_user(&was.props)]),
                 None => Next::Gone,
             },
-            (Some(want), None) => Next::Calls(create(want, &case.mark)),
+            (None, None) => Next::Gone,
             (Some(want), Some(Seen::There(there))) => update(want, &there.user, &case.mark),
+            (Some(want), _) => Next::Calls(create(want, &case.mark)),
         }
     }
 

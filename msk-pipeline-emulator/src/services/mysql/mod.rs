@@ -5,7 +5,7 @@
 //! own, on the wire of AWS's JSON services, and whatever strikes or watches calls does so here, too. `model/mysql.json` is written by hand.
 //! A world with real programs has real databases, and nothing asks this.
 //!
-//! A cluster whose writer doesn't answer is refused with `Unreachable`; one that doesn't exist has `Server: false`.
+//! A cluster whose writer doesn't answer is refused with `NotReady`; one that doesn't exist has `Server: false`.
 
 pub(crate) mod rules;
 mod state;
@@ -66,7 +66,7 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
     };
     if !view.answers {
         let message = format!("nothing answers at the writer's endpoint of {cluster}");
-        return Err(AwsError::new("Unreachable", message).status(400));
+        return Err(AwsError::new("NotReady", message).status(400));
     }
     if let Some(answer) = read(world, cx.now, &view.resource_id, operation, input) {
         return Ok(answer.into());
