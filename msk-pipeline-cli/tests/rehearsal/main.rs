@@ -41,8 +41,9 @@ async fn every_row_arrives_whatever_is_changed_or_killed() {
 
     world.sql(SNAPSHOT);
     let first = until("the rows of the snapshot arrive", async || {
-        let events = events(&world).await;
-        (1..=OLD).all(|id| events.has('r', id)).then_some(events)
+        let events = events(&world).await?;
+        let missing: Vec<u32> = (1..=OLD).filter(|id| !events.has('r', *id)).collect();
+        if missing.is_empty() { Ok(events) } else { Err(format!("missing: {missing:?}")) }
     });
     let first = first.await;
     say("the old rows arrived");
@@ -80,8 +81,10 @@ async fn every_row_arrives_whatever_is_changed_or_killed() {
     let written = writer.end();
     println!("{written} rows were written meanwhile");
     let last = until("every row that was written arrives", async || {
-        let events = events(&world).await;
-        (OLD + 1..=OLD + written).all(|id| events.has('c', id)).then_some(events)
+        let events = events(&world).await?;
+        let all = OLD + 1..=OLD + written;
+        let missing: Vec<u32> = all.filter(|id| !events.has('c', *id)).collect();
+        if missing.is_empty() { Ok(events) } else { Err(format!("missing: {missing:?}")) }
     });
     let last = last.await;
     say("every row arrived");
@@ -89,7 +92,11 @@ async fn every_row_arrives_whatever_is_changed_or_killed() {
 
     let pids = world.pids();
     world.expect("destroy --auto-approve", 0);
-    until("the programs end", async || (world.programs() == 0).then_some(())).await;
+    until("the programs end", async || match world.programs() {
+        0 => Ok(()),
+        left => Err(format!("{left} run")),
+    })
+    .await;
     world.expect("local stop", 0);
     assert!(pids.iter().all(|pid| !world::lives(*pid)), "{pids:?} are gone");
     assert_eq!(world.files_with(&password), [""; 0], "no file of the programs holds the password");
@@ -123,13 +130,13 @@ fn snapshot(events: &rows::Events) -> BTreeMap<u32, usize> {
 }
 
 /// Asks until there is an answer.
-async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_mins(3);
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + Duration::from_mins(5);
     loop {
-        if let Some(answer) = ask().await {
-            return answer;
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(why) => assert!(Instant::now() < deadline, "{what}: not in five minutes: {why}"),
         }
-        assert!(Instant::now() < deadline, "{what}: not in three minutes");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

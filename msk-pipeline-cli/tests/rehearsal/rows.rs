@@ -70,10 +70,11 @@ impl Events {
     }
 }
 
-/// Reads the topic through the IAM listener, by AWS's names, as any client of AWS's would. Nothing while brokers are away.
-pub(crate) async fn events(world: &World) -> Events {
+/// Reads the topic through the IAM listener, by AWS's names, as any client of AWS's would. While brokers are away it says so.
+pub(crate) async fn events(world: &World) -> Result<Events, String> {
     let mut found = Events::default();
-    let Ok(Some(access)) = Access::read(&world.plane()) else { return found };
+    let access = Access::read(&world.plane()).map_err(|e| e.whole())?;
+    let access = access.ok_or("no programs run")?;
     let (_, text) = world.run("output kafka.main.cluster.bootstrap_iam");
     let bootstrap = text.lines().find(|line| line.contains(":9098")).expect("brokers");
     let bootstrap = bootstrap.rsplit(' ').next().unwrap_or_default();
@@ -86,7 +87,8 @@ pub(crate) async fn events(world: &World) -> Events {
     let kafka = Kafka { bootstrap: bootstrap.split(',').map(str::to_owned).collect(), login };
     let addresses = access.hosts.into_iter().map(|(host, at)| (host, at.to_string())).collect();
     let reach = Reach { addresses, authorities: vec![access.ca_pem] };
-    let records = kafka.records("orders.shop.orders", &reach).await.unwrap_or_default();
+    let records = kafka.records("orders.shop.orders", &reach).await;
+    let records = records.map_err(|error| format!("{error:?}"))?;
     for (_, value) in records {
         let event: Value =
             serde_json::from_slice(&value.expect("no row is deleted")).expect("JSON");
@@ -95,5 +97,5 @@ pub(crate) async fn events(world: &World) -> Events {
             event["after"]["id"].as_u64().and_then(|id| u32::try_from(id).ok()).expect("an id");
         *found.0.entry((op, id)).or_default() += 1;
     }
-    found
+    Ok(found)
 }
