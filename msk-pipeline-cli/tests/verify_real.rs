@@ -202,7 +202,7 @@ fn tail_shows_rows(place: &Place) {
     place.sql("INSERT INTO shop.orders VALUES (7, 'old'); UPDATE shop.orders SET note = 'new' WHERE id = 7; DELETE FROM shop.orders WHERE id = 7");
     let mut seen = Vec::new();
     while seen.len() < 4 {
-        let line = lines.recv_timeout(Duration::from_secs(60));
+        let line = lines.recv_timeout(Duration::from_mins(1));
         seen.push(line.unwrap_or_else(|_| panic!("only {seen:#?}")));
     }
     let begin = [

@@ -229,23 +229,24 @@ async fn a_database_is_prepared_and_left_as_it_was() {
         place: "offsets.1".into(),
         tables: tables.iter().map(|t| (*t).to_owned()).collect(),
     };
-    let (mut s, mut t, mut u, mut r, mut g) = (None, None, None, None, None);
+    let (mut of_schema, mut of_table, mut of_user, mut of_retention, mut of_signals) =
+        (None, None, None, None, None);
 
     // Made, and then nothing is left to do.
-    assert_eq!(made(&schema, &wanted_schema, &mut s).await, ["mysql:CreateSchema"]);
-    assert_eq!(made(&table, &wanted_table, &mut t).await, ["mysql:CreateTable"]);
-    let ops = made(&user, &wanted_user, &mut u).await;
+    assert_eq!(made(&schema, &wanted_schema, &mut of_schema).await, ["mysql:CreateSchema"]);
+    assert_eq!(made(&table, &wanted_table, &mut of_table).await, ["mysql:CreateTable"]);
+    let ops = made(&user, &wanted_user, &mut of_user).await;
     assert_eq!(ops[0], "mysql:CreateUser");
     assert!(ops[1..].iter().all(|op| op == "mysql:Grant") && ops.len() == 5, "{ops:?}");
-    assert_eq!(made(&retention, &wanted_hours, &mut r).await, ["mysql:SetRetention"]);
+    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["mysql:SetRetention"]);
     let one = wanted_signal(&["my_shop.orders"]);
-    assert_eq!(made(&signals, &one, &mut g).await, ["mysql:InsertRow"]);
+    assert_eq!(made(&signals, &one, &mut of_signals).await, ["mysql:InsertRow"]);
     for again in [
-        made(&schema, &wanted_schema, &mut s).await,
-        made(&table, &wanted_table, &mut t).await,
-        made(&user, &wanted_user, &mut u).await,
-        made(&retention, &wanted_hours, &mut r).await,
-        made(&signals, &one, &mut g).await,
+        made(&schema, &wanted_schema, &mut of_schema).await,
+        made(&table, &wanted_table, &mut of_table).await,
+        made(&user, &wanted_user, &mut of_user).await,
+        made(&retention, &wanted_hours, &mut of_retention).await,
+        made(&signals, &one, &mut of_signals).await,
     ] {
         assert_eq!(again, [""; 0]);
     }
@@ -262,20 +263,20 @@ async fn a_database_is_prepared_and_left_as_it_was() {
 
     // What others did is mended, each thing with its statement.
     bench.sql("REVOKE SELECT ON `my\\_shop`.* FROM debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Grant"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Grant"]);
     bench.sql("GRANT SELECT ON myXshop.* TO debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Revoke"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Revoke"]);
     bench.sql("GRANT PROCESS ON *.* TO debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Revoke"]);
-    let of_signals = "REVOKE INSERT ON cdc.signal FROM debezium@'%'";
-    bench.sql(of_signals).await;
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:Grant"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Revoke"]);
+    let taken = "REVOKE INSERT ON cdc.signal FROM debezium@'%'";
+    bench.sql(taken).await;
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Grant"]);
     bench.sql("CALL mysql.rds_set_configuration('binlog retention hours', 24)").await;
-    assert_eq!(made(&retention, &wanted_hours, &mut r).await, ["mysql:SetRetention"]);
+    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["mysql:SetRetention"]);
 
     // A secret with another value is seen, and the password set anew.
     bench.known.set("second");
-    assert_eq!(made(&user, &wanted_user, &mut u).await, ["mysql:SetPassword"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:SetPassword"]);
     let Look::Found(found) = catalogue.user(CLUSTER, "debezium", SECRET).await.unwrap() else {
         panic!("it is there");
     };
@@ -283,8 +284,8 @@ async fn a_database_is_prepared_and_left_as_it_was() {
 
     // A table that is added is one signal more, and the same call is the same row.
     let two = wanted_signal(&["my_shop.orders", "my_shop.items"]);
-    let before = g.clone();
-    assert_eq!(made(&signals, &two, &mut g).await, ["mysql:InsertRow"]);
+    let before = of_signals.clone();
+    assert_eq!(made(&signals, &two, &mut of_signals).await, ["mysql:InsertRow"]);
     run(&signals, Some(two.clone()), before).await.unwrap();
     assert_eq!(bench.sql("SELECT COUNT(*) FROM cdc.signal").await.trim(), "2");
 
@@ -295,8 +296,8 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     assert!(run(&user, Some(wanted_user.clone()), None).await.is_err(), "not recorded, not marked");
 
     // A schema with a table of others stays; then all goes.
-    assert_eq!(run(&user, None, u).await.unwrap().0, ["mysql:DropUser"]);
-    assert_eq!(run(&table, None, t).await.unwrap().0, ["mysql:DropTable"]);
+    assert_eq!(run(&user, None, of_user).await.unwrap().0, ["mysql:DropUser"]);
+    assert_eq!(run(&table, None, of_table).await.unwrap().0, ["mysql:DropTable"]);
     let drop = msk_pipeline_source::kinds::Call {
         cluster: CLUSTER.into(),
         change: msk_pipeline_source::Change::DropSchema { name: "cdc".into() },
@@ -305,7 +306,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     let refused = schema.perform(&drop, &Guard::default()).await.unwrap_err();
     assert_eq!(refused.class, Class::Conflict);
     bench.sql("DROP TABLE cdc.theirs").await;
-    assert_eq!(run(&schema, None, s).await.unwrap().0, ["mysql:DropSchema"]);
+    assert_eq!(run(&schema, None, of_schema).await.unwrap().0, ["mysql:DropSchema"]);
     let left = bench.sql("SELECT User FROM mysql.global_priv WHERE User = 'debezium'").await;
     assert_eq!(left.trim(), "");
     assert_eq!(bench.sql("SHOW DATABASES LIKE 'cdc'").await.trim(), "");

@@ -78,7 +78,8 @@ impl World {
                 return;
             }
         }
-        panic!("{args} ended before {said}:\n{seen}");
+        let status = child.wait().expect("ended");
+        panic!("{args} ended ({status}) before {said}:\n{seen}");
     }
 
     pub(crate) fn edit(&self, from: &str, to: &str) {

@@ -144,9 +144,9 @@ mod tests {
     use crate::kinds::testing::{case, ops};
 
     #[track_caller]
-    fn check(want: Option<Props>, seen: Option<Option<u32>>, expected: &str) {
+    fn check(want: Option<Props>, seen: Option<Hours>, expected: &str) {
         let kind = Retention::new(Arc::new(Nowhere));
-        let seen = seen.map(|hours| Seen::There(Hours(hours)));
+        let seen = seen.map(Seen::There);
         assert_eq!(ops(&kind.calls(&case(want, seen))), expected);
     }
 
@@ -156,13 +156,13 @@ mod tests {
             Some(Props { cluster: "orders".into(), server: "arn".into(), hours: 168, at_least })
         };
         check(want(false), None, "SetRetention");
-        check(want(false), Some(None), "SetRetention");
-        check(want(false), Some(Some(168)), "converged");
-        check(want(false), Some(Some(24)), "SetRetention");
-        check(want(false), Some(Some(500)), "SetRetention gap");
-        check(want(true), Some(Some(500)), "converged");
-        check(want(true), Some(Some(24)), "SetRetention");
-        check(want(true), Some(None), "SetRetention");
-        check(None, Some(Some(168)), "gone");
+        check(want(false), Some(Hours(None)), "SetRetention");
+        check(want(false), Some(Hours(Some(168))), "converged");
+        check(want(false), Some(Hours(Some(24))), "SetRetention");
+        check(want(false), Some(Hours(Some(500))), "SetRetention gap");
+        check(want(true), Some(Hours(Some(500))), "converged");
+        check(want(true), Some(Hours(Some(24))), "SetRetention");
+        check(want(true), Some(Hours(None)), "SetRetention");
+        check(None, Some(Hours(Some(168))), "gone");
     }
 }

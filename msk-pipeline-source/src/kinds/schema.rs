@@ -170,6 +170,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `case` takes")]
     fn seen(tables: &[&str], made_here: bool) -> Option<Seen<There>> {
         let tables = tables.iter().map(|table| (*table).to_owned()).collect();
         Some(Seen::There(There { schema: Found { tables }, made_here }))

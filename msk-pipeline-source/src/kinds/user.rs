@@ -272,6 +272,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `case` takes")]
     fn found(change: impl FnOnce(&mut Found)) -> Option<Seen<There>> {
         let mut user =
             Found { logs_in: true, attribute: Some(mark().tags()), privileges: want().privileges };

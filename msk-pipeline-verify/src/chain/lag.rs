@@ -77,6 +77,7 @@ pub fn judge_lag(lag: &Lag, most: u64, young: bool) -> Check {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
     fn at(file: &str, position: u64) -> Option<BinlogPosition> {
         Some(BinlogPosition { file: file.into(), position })
     }

@@ -4,6 +4,7 @@ use super::state::Server;
 use super::{SERVICE, change, rules};
 use crate::world::{Cx, Settings, World};
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
 fn version(n: &str) -> Option<(String, String)> {
     Some(("orders/capture".into(), n.into()))
 }
