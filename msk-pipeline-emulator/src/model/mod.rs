@@ -1,6 +1,7 @@
 //! Shapes, patterns, enums, required members and URIs, from the AWS service models.
 //!
-//! The tables in `model/*.json` are written by `model/extract.py` and embedded; each is parsed once, on first use.
+//! The tables in `model/*.json` are written by `model/extract.py` (`mysql.json`, which is no service of AWS, by hand) and embedded; each is parsed
+//! once, on first use.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -17,6 +17,8 @@ import botocore.session
 from botocore.compat import HTTPHeaders
 
 TABLES = pathlib.Path(__file__).parents[2] / "model"
+# Not of AWS: what is in databases, on the wire of its JSON services, written by hand.
+OWN = {"mysql"}
 WHEN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 # Not compared: checksums are verified against the body; SourceRegion is botocore's own, for presigned URLs; Expires is text in
 # the model and a time in botocore.
@@ -148,6 +150,8 @@ def main():
     count = failed = 0
     for table in sorted(TABLES.glob("*.json")):
         service = table.stem
+        if service in OWN:
+            continue
         model = session.get_service_model(service)
         for name in json.loads(table.read_text())["operations"]:
             count += 1
