@@ -6,14 +6,19 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use msk_pipeline_core::kind::{CallError, Class};
+use msk_pipeline_core::kind::{CallError, Class, Kind as _};
 use msk_pipeline_source::{Catalogue, Credentials, Login, MySql, Server, Servers, Way};
 use msk_pipeline_verify::Secret;
 use serde::Deserialize;
 
 use crate::error::{absent, classify};
-use crate::kinds::aurora_cluster;
+use crate::kinds::aurora_cluster::{self, AuroraCluster};
 use crate::session::Session;
+
+/// True if objects of this kind are clusters of databases.
+pub fn is_cluster(kind: &str) -> bool {
+    kind == AuroraCluster::TYPE
+}
 
 /// The databases of a session's account, over connections by this way.
 pub fn databases(session: &Session, way: Arc<dyn Way>) -> Arc<dyn Catalogue> {

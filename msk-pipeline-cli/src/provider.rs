@@ -79,7 +79,7 @@ pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
 
 /// Whether something that is declared is a database of its own.
 pub(crate) fn makes_databases(graph: &Graph) -> bool {
-    graph.resources().any(|r| r.kind == "aws.rds.cluster")
+    graph.resources().any(|r| msk_pipeline_aws::source::is_cluster(&r.kind))
 }
 
 /// What a plan keeps, as (address, name).
