@@ -5,7 +5,7 @@
 //! `mysql.rds_show_configuration`, TLS with a certificate for the endpoint.
 //!
 //! # What isn't
-//! It is another server: no GTIDs of `MySQL`'s form, no `caching_sha2_password`, no `performance_schema` by default, and a binary log
+//! It is another server, which tells clients that it is MySQL 5.7.19: no GTIDs of `MySQL`'s form, no `caching_sha2_password`, no `performance_schema` by default, and a binary log
 //! whose retention is `NULL` is not purged at all. The global read lock, which Aurora refuses everybody (handbook aws.md §4.9), is
 //! had with RELOAD: MariaDB can't be made to refuse it alone, since the table locks that Debezium 2.7 falls back to,
 //! `FLUSH TABLES … WITH READ LOCK`, take the same privilege.
@@ -262,6 +262,12 @@ struct Facts<'a> {
     ca: &'a Path,
 }
 
+/// What the server tells clients that it is. Of a server that calls itself MariaDB, Debezium's binary log client wants MariaDB's own GTID events;
+/// transactions then begin without the `BEGIN` by which its MySQL connector counts, and each restart of a task skips one that it has not
+/// read. To a MySQL replica MariaDB sends `BEGIN`. Newer versions are asked for variables that MariaDB 10 lacks
+/// (`transaction_isolation`, from 5.7.20 on).
+const MYSQL: &str = "5.7.19-log";
+
 /// A small server: what Aurora has by default and Debezium needs, then the groups' parameters, which win, then what can't be otherwise.
 fn option_file(spec: &Spec, parameters: &BTreeMap<String, String>, facts: &Facts<'_>) -> String {
     let format = spec.parameters.get("binlog_format");
@@ -270,6 +276,7 @@ fn option_file(spec: &Spec, parameters: &BTreeMap<String, String>, facts: &Facts
     let mut lines = vec![
         "[mysqld]".to_owned(),
         "server_id=1".into(),
+        format!("version={MYSQL}"),
         "character_set_server=utf8mb4".into(),
         "innodb_buffer_pool_size=32M".into(),
         "key_buffer_size=1M".into(),
