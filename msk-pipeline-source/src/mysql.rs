@@ -157,10 +157,11 @@ fn failed(op: &str, error: &Error) -> CallError {
     }
 }
 
-/// A server that has attributes of users: MySQL from 8.0.21 on. MariaDB has none.
+/// A server that has attributes of users: MySQL from 8.0.21 on. MariaDB has none, and may call itself MySQL.
 async fn has_attributes(session: &mut Conn) -> Result<bool, Error> {
-    let version: Option<String> = session.query_first("SELECT VERSION()").await?;
-    Ok(!version.is_some_and(|version| version.contains("MariaDB")))
+    let table = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'information_schema' AND TABLE_NAME = 'USER_ATTRIBUTES'";
+    let found: Option<u8> = session.query_first(table).await?;
+    Ok(found.is_some())
 }
 
 async fn attribute(session: &mut Conn, name: &str) -> Result<BTreeMap<String, String>, Error> {
