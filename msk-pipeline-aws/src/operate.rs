@@ -12,14 +12,13 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_kafkaconnect::Client;
-use aws_sdk_kafkaconnect::operation::describe_connector_operation::DescribeConnectorOperationOutput;
 use msk_pipeline_core::Clock;
 use msk_pipeline_core::kind::{CallError, Class, Mark, MarkSeen};
 
 use crate::Session;
 use crate::error::{absent, classify};
 use crate::kinds::connect;
-use crate::kinds::connector::observe::{find, operation, operations};
+use crate::kinds::connector::observe::{described, find, operation, operations};
 
 /// How often an operation is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -254,14 +253,13 @@ pub async fn settle(
     let since = clock.wall();
     let mut last = String::new();
     loop {
-        let found = operation(&session.kafkaconnect, arn).await?;
-        let state = state(&found);
+        let found = described(&operation(&session.kafkaconnect, arn).await?);
+        let (state, says) = (found.state, found.says);
         if state != last {
             seen(&state);
             last.clone_from(&state);
         }
         if state.ends_with("_FAILED") || state.starts_with("ROLLBACK_COMPLETE") {
-            let says = found.error_info().map(connect::described).filter(|s| !s.is_empty());
             return Err(OperateError::Failed {
                 name: name.clone(),
                 operation: *asked,
@@ -283,8 +281,4 @@ pub async fn settle(
         }
         clock.sleep(LOOK).await;
     }
-}
-
-fn state(operation: &DescribeConnectorOperationOutput) -> String {
-    operation.connector_operation_state().map(|s| s.as_str().to_owned()).unwrap_or_default()
 }

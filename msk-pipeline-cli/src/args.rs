@@ -64,6 +64,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "MSKP_JSON", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
+    /// Trust these certificates (PEM) of databases and brokers beside the system's; Aurora's are RDS's own: its global-bundle.pem
+    #[arg(long, global = true, value_name = "FILE", env = "MSKP_CA_BUNDLE", hide_env = true)]
+    pub(crate) ca_bundle: Option<PathBuf>,
     /// Say more; -vv also says what is as it should be
     #[arg(short, long, global = true, action = ArgAction::Count, env = "MSKP_VERBOSE", hide_env = true)]
     pub(crate) verbose: u8,
@@ -274,9 +277,6 @@ pub(crate) struct AdoptArgs {
 /// How databases and brokers are looked at.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Sight {
-    /// Trust these certificates (PEM), too: RDS's are not among the system's
-    #[arg(long, value_name = "FILE", env = "MSKP_CA_BUNDLE", hide_env = true)]
-    pub(crate) ca_bundle: Option<PathBuf>,
     /// How many bytes of the source's binary log a connector may be behind
     #[arg(long, value_name = "BYTES", default_value_t = Look::MOST_BEHIND)]
     #[arg(env = "MSKP_MAX_LAG", hide_env = true)]

@@ -65,17 +65,13 @@ impl<'a> Looking<'a> {
             self.add([Check::unreachable("what it captures", unfit.to_string(), open)]);
             return Ok(false);
         }
-        let credentials = match (&self.look.credentials, self.ends.iam) {
-            (Some(given), _) => Some(given.clone()),
-            (None, true) => match self.session.credentials().await {
-                Ok(own) => Some(own),
-                Err(error) => {
-                    let open = "The cluster asks for IAM: run it with AWS credentials.";
-                    self.add([Check::unreachable("credentials", error.to_string(), open)]);
-                    return Ok(false);
-                }
-            },
-            (None, false) => None,
+        let credentials = match self.look.credentials_for(self.session, self.ends).await {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                let open = "The cluster asks for IAM: run it with AWS credentials.";
+                self.add([Check::unreachable("credentials", error.to_string(), open)]);
+                return Ok(false);
+            }
         };
         match self.database().await {
             Ok(database) => {

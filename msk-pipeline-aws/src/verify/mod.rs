@@ -64,6 +64,22 @@ impl Look {
     /// So far behind is not too far: some seconds for Debezium.
     pub const MOST_BEHIND: u64 = 64 << 20;
 
+    /// With which credentials the connector's cluster is entered; `None` if it asks for none.
+    ///
+    /// # Errors
+    /// If it asks for some, and neither this look nor the session has any.
+    pub async fn credentials_for(
+        &self,
+        session: &Session,
+        ends: &Ends,
+    ) -> Result<Option<AwsCredentials>, CallError> {
+        match &self.credentials {
+            Some(given) => Ok(Some(given.clone())),
+            None if ends.iam => session.credentials().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Since when something is, as programs have the time, from when AWS says that it began.
     fn since(&self, aws: Option<u64>) -> Option<i64> {
         let passed = self.aws_now.saturating_sub(aws?);

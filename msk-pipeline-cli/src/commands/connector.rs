@@ -170,14 +170,9 @@ async fn tail(
     if let Some(closed) = look.closed {
         return Err(Failure::new(Exit::Failed, closed.what).help(closed.open));
     }
-    let credentials = match look.credentials {
-        Some(given) => Some(given),
-        None if ends.iam => {
-            let own = site.target.session.credentials().await;
-            Some(own.map_err(|e| Failure::call("there are no credentials for the cluster", &e))?)
-        }
-        None => None,
-    };
+    let credentials = look.credentials_for(&site.target.session, &ends).await;
+    let credentials =
+        credentials.map_err(|e| Failure::call("there are no credentials for the cluster", &e))?;
     let (kafka, topics) = (ends.kafka(credentials, site.target.session.region()), ends.events());
     let open = async {
         let tail = Tail::open(&kafka, &topics, &look.reach).await;
@@ -262,14 +257,11 @@ fn told(
     text: &str,
 ) -> Exit {
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(),
-            "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "address": address,
             "operation": operation.to_string(),
             "done": text,
-        }));
+        })));
     } else {
         printer.say(text);
     }

@@ -179,13 +179,10 @@ fn print_json(printer: &Printer, settings: &Settings, reports: &[Found<'_>]) {
             value
         }
     });
-    printer.data_json(&json!({
-        "version": 1,
-        "simulated": settings.cloud.is_simulated(),
-        "cloud": settings.cloud.word(),
+    printer.data_json(&settings.cloud.document(json!({
         "ok": exit(reports) == Exit::Done,
         "connectors": each.collect::<Vec<_>>(),
-    }));
+    })));
 }
 
 #[cfg(test)]

@@ -53,10 +53,8 @@ pub(super) async fn run(
     }
     serving.ready(&url).map_err(|e| Failure::real(&e))?;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
-            "endpoint": url, "time_scale": scale,
-        }));
+        let document = json!({ "endpoint": url, "time_scale": scale });
+        printer.data_json(&settings.cloud.document(document));
     } else {
         printer.data(&url);
     }
