@@ -151,6 +151,28 @@ pub async fn begin(
     operation: Operation,
 ) -> Result<Option<Begun>, OperateError> {
     let client = &session.kafkaconnect;
+    let Some(arn) = check(session, name, lineage, operation).await? else { return Ok(None) };
+    let before = newest(client, &arn, operation).await?;
+    let arn = match send(client, &arn, operation).await {
+        Ok(sent) => sent,
+        // Whether it was carried out is seen in the connector's operations; it is not sent twice.
+        Err(error) if error.class == Class::Unknown => {
+            let found = appeared(client, clock, &arn, operation, before.as_deref()).await?;
+            found.ok_or(error)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(Begun { name: name.to_owned(), operation, arn }))
+}
+
+/// Whether the operation could be begun: answers with the connector's ARN, or with `None` if there is nothing to do. Changes nothing.
+pub(crate) async fn check(
+    session: &Session,
+    name: &str,
+    lineage: &str,
+    operation: Operation,
+) -> Result<Option<String>, OperateError> {
+    let client = &session.kafkaconnect;
     let absent_error = || OperateError::Absent(name.to_owned());
     let arn = find(client, name).await?.ok_or_else(absent_error)?;
     let described = client.describe_connector().connector_arn(&arn).send().await;
@@ -170,17 +192,7 @@ pub async fn begin(
         let (name, needed) = (name.to_owned(), operation.from());
         return Err(OperateError::State { name, state, needed, operation });
     }
-    let before = newest(client, &arn, operation).await?;
-    let arn = match send(client, &arn, operation).await {
-        Ok(sent) => sent,
-        // Whether it was carried out is seen in the connector's operations; it is not sent twice.
-        Err(error) if error.class == Class::Unknown => {
-            let found = appeared(client, clock, &arn, operation, before.as_deref()).await?;
-            found.ok_or(error)?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Some(Begun { name: name.to_owned(), operation, arn }))
+    Ok(Some(arn))
 }
 
 async fn send(client: &Client, arn: &str, operation: Operation) -> Result<String, CallError> {

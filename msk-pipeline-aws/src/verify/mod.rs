@@ -24,6 +24,7 @@ use msk_pipeline_verify::{Check, Outcome, Reach};
 use serde::{Deserialize, Serialize};
 
 pub use self::ends::{Ends, Unfit, ends};
+pub(crate) use self::secrets::placeholder;
 use crate::Session;
 use crate::components::connector::Connector;
 use crate::components::database::Database;
