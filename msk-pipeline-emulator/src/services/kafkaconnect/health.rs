@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 mod brokers;
 mod configuration;
 mod database;
+mod postgres;
 mod secrets;
 
 use super::around;
@@ -54,6 +55,8 @@ const CHECKS: &[Check] = &[
     secrets::secrets_may_be_read,
     database::database_is_reachable,
     database::binlog_is_row,
+    postgres::wal_level_is_logical,
+    postgres::decoding_plugin_is_there,
     database::history_is_reachable,
     database::history_topic_can_be,
     database::history_may_be_used,
