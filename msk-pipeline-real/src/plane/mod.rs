@@ -539,7 +539,7 @@ async fn look(context: &Arc<Context>) -> BTreeMap<Key, Spec> {
 /// not find them.
 fn prune(folder: &Path, wanted: &BTreeMap<Key, Spec>) -> Result<()> {
     let homes: BTreeSet<PathBuf> = wanted.values().map(|spec| home(folder, spec)).collect();
-    for parent in ["kafka", "mariadb", "connect"] {
+    for parent in ["kafka", "mariadb", "postgres", "connect"] {
         for entry in std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten() {
             if !homes.contains(&entry.path()) {
                 crate::files::remove_folder(&entry.path())?;
@@ -553,7 +553,9 @@ fn prune(folder: &Path, wanted: &BTreeMap<Key, Spec>) -> Result<()> {
 fn home(folder: &Path, spec: &Spec) -> PathBuf {
     match spec {
         Spec::Cluster(cluster) => crate::kafka::folder(folder, &cluster.name),
-        Spec::Database(database) => crate::mariadb::folder(folder, &database.name),
+        Spec::Database(database) => {
+            crate::database::folder(database.engine, folder, &database.name)
+        }
         Spec::Connector(connector) => crate::connect::folder(folder, &connector.name),
     }
 }
