@@ -49,8 +49,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "MSKP_LOCAL", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) local: bool,
-    /// With --local: a real Kafka, Kafka Connect and MariaDB behind it, on loopback, run in the background from the first command that needs
-    /// them until `local stop`; wants Java 17 and mariadb-server (Linux)
+    /// With --local: a real Kafka, Kafka Connect and MariaDB or PostgreSQL behind it, on loopback, run in the background from the first
+    /// command that needs them until `local stop`; wants Java 17 and mariadb-server or postgresql (Linux)
     #[arg(long, global = true, env = "MSKP_REAL", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) real: bool,

@@ -10,7 +10,9 @@ use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
 use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::state::State;
+use msk_pipeline_real::database::Engine;
 use msk_pipeline_verify::Reach;
+use serde_json::Value;
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -75,9 +77,14 @@ pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
     msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
 }
 
-/// Whether something that is declared is a database of its own.
-pub(crate) fn makes_databases(graph: &Graph) -> bool {
-    graph.resources().any(|r| msk_pipeline_aws::source::is_cluster(&r.kind))
+/// The engines of the databases that are declared as the pipeline's own.
+pub(crate) fn engines(graph: &Graph) -> Vec<Engine> {
+    let clusters = graph.resources().filter(|r| msk_pipeline_aws::source::is_cluster(&r.kind));
+    let engine = |engine: &Value| match engine.as_str() {
+        Some("aurora-postgresql") => Engine::PostgreSql,
+        _ => Engine::MySql,
+    };
+    clusters.map(|cluster| engine(&cluster.props["engine"])).collect()
 }
 
 /// What a plan keeps, as (address, name).

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use msk_pipeline_emulator::plane::Engine;
+pub use msk_pipeline_emulator::plane::Engine;
 
 use crate::authority::Authority;
 use crate::error::{Error, Result};

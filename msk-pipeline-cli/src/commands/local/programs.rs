@@ -6,6 +6,7 @@ use msk_pipeline_core::Timestamp;
 use msk_pipeline_local::LocalWorld;
 use msk_pipeline_real::process::{Listed, running};
 use msk_pipeline_real::serving::{self, Served, Server, Stopped};
+use msk_pipeline_real::{mariadb, postgres};
 use serde_json::json;
 
 use super::Here;
@@ -135,15 +136,21 @@ fn table(printer: &Printer, programs: &[Listed]) {
     }
 }
 
-/// How to speak to each database as its administrator, over its own socket.
+/// How to speak to each database over its own socket: to a MariaDB as its administrator, to a PostgreSQL as the master, whose tables
+/// can be published.
 fn clients(world: &Path, programs: &[Listed]) -> Vec<String> {
     let plane = serving::plane(world);
-    let names = programs.iter().filter_map(|p| p.name.strip_prefix("MariaDB of "));
-    let options =
-        names.map(|name| msk_pipeline_real::mariadb::folder(&plane, name).join("server.cnf"));
-    options
-        .map(|file| format!("mariadb --defaults-file={}", quoted(&file.to_string_lossy())))
-        .collect()
+    let file = |path: &Path| quoted(&path.to_string_lossy());
+    let client = |program: &Listed| {
+        if let Some(name) = program.name.strip_prefix("MariaDB of ") {
+            let options = mariadb::folder(&plane, name).join("server.cnf");
+            return Some(format!("mariadb --defaults-file={}", file(&options)));
+        }
+        let name = program.name.strip_prefix("PostgreSQL of ")?;
+        let service = postgres::service_file(&postgres::folder(&plane, name));
+        Some(format!("PGSERVICEFILE={} psql service=aurora", file(&service)))
+    };
+    programs.iter().filter_map(client).collect()
 }
 
 fn since(server: &Server) -> Timestamp {
