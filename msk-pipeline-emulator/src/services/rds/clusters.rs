@@ -479,6 +479,8 @@ pub(super) fn modify(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
         secretsmanager::delete_managed(w, now, &secret.arn);
     }
     if rotate && let Some(secret) = &mut cluster.secret {
+        let secret_id = json!({ "SecretId": secret.arn });
+        (secretsmanager::SERVICE.handle)(w, cx, "RotateSecret", &secret_id)?;
         let took = w.duration(&label, MODIFY);
         secret.rotating = Some((now, now + took));
     }

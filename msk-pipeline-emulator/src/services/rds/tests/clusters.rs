@@ -229,10 +229,19 @@ fn rotation_applies_immediately() {
     let mut input = json!({ "DBClusterIdentifier": "db", "RotateMasterUserPassword": true });
     lab.refused("ModifyDBCluster", input.clone(), "InvalidParameterCombination", "immediately");
     input["ApplyImmediately"] = json!(true);
+    let value = |lab: &mut Lab| {
+        let arn = lab.cluster()["MasterUserSecret"]["SecretArn"].clone();
+        crate::plane::secret(&lab.world, lab.now, arn.as_str().expect("an ARN"))
+            .expect("it is there")
+    };
+    let before = value(&mut lab);
     lab.ok("ModifyDBCluster", input);
     assert_eq!(lab.cluster()["MasterUserSecret"]["SecretStatus"], "rotating");
     lab.pass(5 * MINUTE);
     assert_eq!(lab.cluster()["MasterUserSecret"]["SecretStatus"], "active");
+    let after = value(&mut lab);
+    assert_eq!(before["username"], after["username"]);
+    assert_ne!(before["password"], after["password"], "a rotation draws another password");
 }
 
 #[test]
