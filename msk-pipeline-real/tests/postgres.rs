@@ -18,6 +18,9 @@ use account::{Account, Connector, POSTGRESQL};
 use msk_pipeline_real::postgres::{Server, Spec};
 use msk_pipeline_real::process::{self, Ledger};
 use msk_pipeline_real::{Authority, Hosts, Options, RealPlane, Toolbox};
+use msk_pipeline_verify::chain::postgres::Wanted;
+use msk_pipeline_verify::chain::{self, Database};
+use msk_pipeline_verify::{Check, Reach, Secret};
 use serde_json::{Value, json};
 use sessions::Login;
 
@@ -164,6 +167,86 @@ async fn the_master_and_the_capture_user_may_what_they_may_on_aurora() {
     // The master is a member by way of `rds_superuser`.
     master.run(SLOT).await.expect("the master may replicate");
     master.run(drop_slot).await.expect("its own");
+    server.stop().await;
+}
+
+fn codes(checks: &[Check]) -> Vec<&str> {
+    checks.iter().filter_map(Check::code).collect()
+}
+
+/// What `verify` finds at a server whose master is no superuser and whose capture user has REPLICATION by membership alone.
+#[tokio::test]
+async fn verify_judges_it_as_an_aurora() {
+    let Some(bench) = Bench::new(&[("rds.logical_replication", "1")]) else { return };
+    let server = bench.start().await;
+    let master = bench.master();
+    master
+        .run(
+            "CREATE SCHEMA sales;
+             CREATE TABLE sales.orders (id int PRIMARY KEY, note text);
+             CREATE TABLE sales.letters (id int PRIMARY KEY);
+             CREATE ROLE capture LOGIN PASSWORD 'secret';
+             CREATE ROLE capturers;
+             GRANT rds_replication TO capturers;
+             GRANT USAGE ON SCHEMA sales TO capture;
+             GRANT SELECT ON sales.orders TO capture;
+             CREATE PUBLICATION cdc FOR TABLE sales.orders",
+        )
+        .await
+        .expect("the master owns the database");
+    master.run("SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')").await.expect("made");
+    let wanted = |slot: &str, table: &str| Wanted {
+        slot: slot.into(),
+        publication: "cdc".into(),
+        tables: vec![table.into()],
+    };
+    let database = Database {
+        host: ENDPOINT.into(),
+        port: 5432,
+        name: Some("shop".into()),
+        user: "capture".into(),
+        password: Secret::new("secret"),
+        tls: true,
+    };
+    let reach = Reach {
+        addresses: [(ENDPOINT.to_owned(), bench.spec.address.to_string())].into(),
+        authorities: vec![bench.authority.pem().to_owned()],
+    };
+    let of = async |wanted: Wanted| chain::check_postgres(&database, &wanted, &reach).await;
+    assert_eq!(codes(&of(wanted("cdc", "sales.orders")).await), ["C-PG-REPLICATION"]);
+
+    // Nothing else runs on this thread until the other one is done: membership is all that there is, as on Aurora.
+    let checks = std::thread::scope(|scope| {
+        let alone = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                master.run("GRANT capturers TO capture").await.expect("the master made both");
+                let attribute = "SELECT rolreplication FROM pg_roles WHERE rolname = 'capture'";
+                assert_eq!(master.run(attribute).await.as_deref(), Ok("f"));
+                of(wanted("cdc", "sales.orders")).await
+            })
+        });
+        alone.join().expect("checked")
+    });
+    assert!(codes(&checks).is_empty(), "{checks:#?}");
+    assert_eq!(codes(&of(wanted("other", "sales.orders")).await), ["C-PG-SLOT-MISSING"]);
+    let letters = ["C-PG-GRANT-SELECT", "C-PG-NOT-PUBLISHED"];
+    assert_eq!(codes(&of(wanted("cdc", "sales.letters")).await), letters);
+    master.run("REVOKE USAGE ON SCHEMA sales FROM capture").await.expect("its own");
+    let checks = of(wanted("cdc", "sales.orders")).await;
+    assert_eq!(codes(&checks), ["C-PG-GRANT-SELECT"]);
+    let told = checks.iter().map(ToString::to_string).collect::<String>();
+    assert!(told.contains("GRANT USAGE ON SCHEMA sales TO capture;"), "{told}");
+
+    let other = async |database: Database| {
+        let checks = chain::check_postgres(&database, &wanted("cdc", "sales.orders"), &reach).await;
+        codes(&checks).join(" ")
+    };
+    let wrong = Database { password: Secret::new("wrong"), ..database.clone() };
+    assert_eq!(other(wrong).await, "C-DB-AUTH");
+    let elsewhere = Database { name: Some("shopp".into()), ..database.clone() };
+    assert_eq!(other(elsewhere).await, "C-PG-DATABASE");
+    assert_eq!(other(Database { tls: false, ..database.clone() }).await, "C-PG-HBA");
     server.stop().await;
 }
 
