@@ -4,7 +4,7 @@
 //! The parameters of the groups that PostgreSQL knows, `wal_level` by `rds.logical_replication`, TLS with a certificate for the endpoint and
 //! its enforcement by `rds.force_ssl`, SCRAM, and a master user that is no superuser: it has CREATEROLE and CREATEDB, owns the database that
 //! is made with the cluster and the database `postgres`, and is a member of `rds_superuser`, and so of `rds_replication`, `rds_password`,
-//! `pg_monitor` and `pg_signal_backend` (Aurora user guide, "Understanding the rds_superuser role"). The superuser is `rdsadmin`, who comes over
+//! `pg_monitor` and `pg_signal_backend` (Aurora user guide, "Understanding the `rds_superuser` role"). The superuser is `rdsadmin`, who comes over
 //! the server's own socket alone.
 //!
 //! # What isn't

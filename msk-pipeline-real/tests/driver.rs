@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what was left out, and what the plane tells, is said")]
 
 #[path = "common/account.rs"]
+#[expect(dead_code, reason = "PostgreSQL's test uses the rest")]
 mod account;
 #[expect(dead_code, reason = "the plane's test uses the rest")]
 mod common;
