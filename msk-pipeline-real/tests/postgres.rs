@@ -21,6 +21,7 @@ use msk_pipeline_real::{Authority, Hosts, Options, RealPlane, Toolbox};
 use msk_pipeline_verify::chain::postgres::Wanted;
 use msk_pipeline_verify::chain::{self, Database};
 use msk_pipeline_verify::{Check, Reach, Secret};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sessions::Login;
 
@@ -292,6 +293,15 @@ async fn it_is_closed_to_others() {
     let log = std::fs::read_to_string(home.join("server.log")).expect("a log");
     assert!(!log.contains("the master's") && !log.contains("SCRAM-SHA-256$"), "{log}");
 
+    // Whoever runs the plane is the master over the socket, as `local status` tells them.
+    let psql = std::process::Command::new("psql")
+        .args(["service=aurora", "--no-password", "--no-align", "--tuples-only"])
+        .args(["--command", "SELECT current_user, current_database()"])
+        .env("PGSERVICEFILE", msk_pipeline_real::postgres::service_file(&home))
+        .output()
+        .expect("postgresql-client");
+    assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "postgres|shop", "{psql:?}");
+
     // A change of the group that needs no restart.
     bench.spec.parameters.insert("rds.force_ssl".into(), "0".into());
     bench.spec.parameters.insert("wal_sender_timeout".into(), "7000".into());
@@ -306,6 +316,18 @@ async fn it_is_closed_to_others() {
     server.stop().await;
 }
 
+fn signal(pid: i32, signal: Signal) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, signal).expect("it runs");
+}
+
+/// A process that a process has started.
+fn child(parent: i32) -> i32 {
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    let children = std::fs::read_to_string(children).expect("it runs");
+    children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("it has some")
+}
+
 /// What was committed, and where readers are, outlive every end; an end in order waits for no client.
 #[tokio::test]
 async fn what_it_has_outlives_every_end() {
@@ -317,13 +339,20 @@ async fn what_it_has_outlives_every_end() {
     bench.master().run(SLOT).await.expect("made");
     let kept = "SELECT note, slot_name FROM orders, pg_replication_slots";
 
-    let pid = rustix::process::Pid::from_raw(server.program().pid()).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    // One of its processes does not notice for a while, and has its memory.
+    let pid = server.program().pid();
+    let slow = child(pid);
+    signal(slow, Signal::STOP);
+    signal(pid, Signal::KILL);
     let deadline = Instant::now() + Duration::from_secs(5);
     while server.check().is_ok() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(2));
+        signal(slow, Signal::CONT);
+    });
     drop(server);
     let server = bench.start().await;
     assert_eq!(bench.master().run(kept).await.as_deref(), Ok("committed\tof_capture"));
@@ -462,8 +491,7 @@ impl Stage {
     /// Kills a program, and waits until another runs in its place.
     async fn kill(&self, program: &str) {
         let before = self.pid(program).expect("it runs");
-        let pid = rustix::process::Pid::from_raw(before).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+        signal(before, Signal::KILL);
         let again = || self.pid(program).filter(|pid| *pid != before).map_or("gone", |_| "back");
         until(program, "back", || again().to_owned()).await;
     }

@@ -571,3 +571,44 @@ async fn archive(context: &Context, folder: &Path, sha256: &str) -> Result<PathB
     crate::files::replace(&path, content.ok_or_else(missing)?)?;
     Ok(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(name: &str, engine: plane::Engine) -> (Key, Spec) {
+        let database = plane::Database {
+            name: name.into(),
+            engine,
+            version: String::new(),
+            writer: String::new(),
+            endpoints: BTreeSet::new(),
+            readers: BTreeSet::new(),
+            port: 0,
+            master: String::new(),
+            password: None,
+            database: None,
+            parameters: BTreeMap::new(),
+            awaits: None,
+        };
+        (Key::Database(name.into()), Spec::Database(database))
+    }
+
+    #[test]
+    fn what_was_deleted_meanwhile_leaves_nothing() {
+        let plane = tempfile::tempdir().expect("a folder");
+        let folder = |path: &str| plane.path().join(path);
+        let all = ["mariadb/a", "postgres/a", "postgres/b", "kafka/c", "connect/d", "ca/e"];
+        for path in all {
+            std::fs::create_dir_all(folder(path)).expect("made");
+        }
+        // A name can have changed its engine.
+        let wanted = BTreeMap::from([
+            database("a", plane::Engine::MySql),
+            database("b", plane::Engine::PostgreSql),
+        ]);
+        prune(plane.path(), &wanted).expect("pruned");
+        let left: Vec<_> = all.into_iter().filter(|path| folder(path).exists()).collect();
+        assert_eq!(left, ["mariadb/a", "postgres/b", "ca/e"]);
+    }
+}
