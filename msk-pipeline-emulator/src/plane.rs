@@ -111,7 +111,9 @@ pub struct Database {
     pub port: u16,
     /// The master user.
     pub master: String,
-    /// Its password, from the managed secret; `None` where the caller set one, which the world doesn't keep.
+    /// Whether RDS manages its password.
+    pub managed: bool,
+    /// Its password, from the managed secret as soon as that is there; `None` where the caller set one, which the world doesn't keep.
     pub password: Option<String>,
     /// The database made with the cluster.
     pub database: Option<String>,

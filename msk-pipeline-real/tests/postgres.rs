@@ -328,6 +328,24 @@ fn child(parent: i32) -> i32 {
     children.split_whitespace().next().and_then(|pid| pid.parse().ok()).expect("it has some")
 }
 
+/// A process that does nothing until this is dropped.
+struct Held(i32);
+
+impl Held {
+    fn new(pid: i32) -> Self {
+        signal(pid, Signal::STOP);
+        Self(pid)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may be gone.
+        let pid = rustix::process::Pid::from_raw(self.0).expect("a pid");
+        let _ = rustix::process::kill_process(pid, Signal::CONT);
+    }
+}
+
 /// What was committed, and where readers are, outlive every end; an end in order waits for no client.
 #[tokio::test]
 async fn what_it_has_outlives_every_end() {
@@ -341,17 +359,16 @@ async fn what_it_has_outlives_every_end() {
 
     // One of its processes does not notice for a while, and has its memory.
     let pid = server.program().pid();
-    let slow = child(pid);
-    signal(slow, Signal::STOP);
+    let slow = Held::new(child(pid));
     signal(pid, Signal::KILL);
     let deadline = Instant::now() + Duration::from_secs(5);
     while server.check().is_ok() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(2));
-        signal(slow, Signal::CONT);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        drop(slow);
     });
     drop(server);
     let server = bench.start().await;

@@ -102,7 +102,7 @@ impl Unit {
         if wanted.readers.len() > 1 {
             context.differs(&program, "reader instances are the writer, under their names");
         }
-        if wanted.password.is_none() {
+        if !wanted.managed {
             context
                 .differs(&program, "the master password that the caller chose is not known here");
         }

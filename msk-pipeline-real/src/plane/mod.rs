@@ -586,6 +586,7 @@ mod tests {
             readers: BTreeSet::new(),
             port: 0,
             master: String::new(),
+            managed: false,
             password: None,
             database: None,
             parameters: BTreeMap::new(),

@@ -47,6 +47,7 @@ const CHECKS: &[Check] = &[
     configuration::class_is_in_plugin,
     configuration::class_fits_java,
     configuration::required_keys,
+    postgres::slot_name_is_well_formed,
     configuration::overrides_are_allowed,
     configuration::topic_creation_defaults,
     secrets::placeholders_are_declared,

@@ -139,6 +139,10 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "aws.md §4.10: rds.logical_replication makes wal_level logical; the words as Debezium 2.7.4 logged them",
     ),
     (
+        "slot_name_is_well_formed",
+        "msk.md §8: slot.name; Debezium's PostgresConnectorConfig.validateReplicationSlotName (pattern and words)",
+    ),
+    (
         "decoding_plugin_is_there",
         "msk.md §8: plugin.name is pgoutput on RDS, its default decoderbufs",
     ),

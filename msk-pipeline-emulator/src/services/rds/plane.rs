@@ -38,6 +38,7 @@ fn wanted_of(world: &World, cluster: &Cluster, writer: &Instance, now: Millis) -
             .collect(),
         port: views::port(cluster, &cluster.life.values(now)),
         master: cluster.master_username.clone(),
+        managed: cluster.secret.is_some(),
         password: secret.and_then(|members| members.get("password").cloned()),
         database: cluster.database.clone(),
         parameters: wanted_parameters(world, cluster, writer, now),

@@ -2,7 +2,7 @@
 
 use super::super::around;
 use super::super::worker_log::Line;
-use super::{Subject, Trouble, debezium, task_died};
+use super::{Subject, Trouble, debezium, invalid, task_died};
 use crate::world::World;
 
 /// The task can't make its replication slot.
@@ -14,6 +14,22 @@ fn no_slot(check: &'static str, subject: &Subject<'_>, cause: &str) -> Option<Tr
         format!("Caused by: org.postgresql.util.PSQLException: ERROR: {cause}"),
         "\tat org.postgresql.core.v3.QueryExecutorImpl.receiveErrorResponse(QueryExecutorImpl.java:2713)".into(),
     ])
+}
+
+/// A slot's name is what PostgreSQL takes (msk.md §8; Debezium's `PostgresConnectorConfig.validateReplicationSlotName`).
+pub(super) fn slot_name_is_well_formed(_world: &World, subject: &Subject<'_>) -> Option<Trouble> {
+    let name = subject.config("slot.name");
+    if debezium(subject.class()) != Some("postgresql") || name.is_empty() {
+        return None;
+    }
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.len() <= 63 && name.chars().all(plain) {
+        return None;
+    }
+    invalid(
+        "slot_name_is_well_formed",
+        "The 'slot.name' value is invalid: Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63",
+    )
 }
 
 /// `wal_level` is `logical`, which `rds.logical_replication` makes it at the writer's next boot (aws.md §4.10). A reader has no slots.

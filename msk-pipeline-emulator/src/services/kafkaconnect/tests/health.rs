@@ -326,6 +326,16 @@ fn wal_level_is_logical() {
 }
 
 #[test]
+fn slot_name_is_well_formed() {
+    let named = |name: String| move |c: &mut Value| c["slot.name"] = name.into();
+    assert_eq!(postgres(|_| {}, named("orders_1".into())).0, "RUNNING");
+    for name in ["Orders".to_owned(), "my-slot".to_owned(), "s".repeat(64)] {
+        let words = "The 'slot.name' value is invalid: Valid replication slot name";
+        postgres_fails("slot_name_is_well_formed", |_| {}, named(name), &[words]);
+    }
+}
+
+#[test]
 fn decoding_plugin_is_there() {
     let unnamed = |c: &mut Value| drop(c.as_object_mut().expect("a map").remove("plugin.name"));
     let words = "ERROR: could not access file \"decoderbufs\": No such file or directory";
