@@ -103,22 +103,12 @@ fn refusal(op: &str, value: &Value, status: u16) -> CallError {
     CallError { code: Some(code.to_owned()), ..CallError::new(class, op, message) }
 }
 
-fn found<T, U>(look: Look<T>, as_what: impl FnOnce(T) -> U) -> Look<U> {
-    match look {
-        Look::NoServer => Look::NoServer,
-        Look::NotReady(state) => Look::NotReady(state),
-        Look::Unreached(unreached) => Look::Unreached(unreached),
-        Look::Absent => Look::Absent,
-        Look::Found(answer) => Look::Found(as_what(answer)),
-    }
-}
-
 #[async_trait]
 impl Catalogue for Simulated {
     async fn user(&self, cluster: &str, name: &str, secret: &str) -> Result<Look<User>, CallError> {
         let input = json!({ "Cluster": cluster, "Name": name, "Secret": secret });
         let look = self.look("GetUser", input).await?;
-        Ok(found(look, |answer| User {
+        Ok(look.map(|answer| User {
             logs_in: answer.logs_in,
             attribute: Some(answer.attribute),
             privileges: answer.privileges,
@@ -127,25 +117,25 @@ impl Catalogue for Simulated {
 
     async fn retention(&self, cluster: &str) -> Result<Look<Option<u32>>, CallError> {
         let look = self.look("GetRetention", json!({ "Cluster": cluster })).await?;
-        Ok(found(look, |answer| answer.hours))
+        Ok(look.map(|answer| answer.hours))
     }
 
     async fn schema(&self, cluster: &str, name: &str) -> Result<Look<Schema>, CallError> {
         let look = self.look("GetSchema", json!({ "Cluster": cluster, "Name": name })).await?;
-        Ok(found(look, |answer| Schema { tables: answer.tables.into_iter().collect() }))
+        Ok(look.map(|answer| Schema { tables: answer.tables.into_iter().collect() }))
     }
 
     async fn table(&self, cluster: &str, table: &TableName) -> Result<Look<Table>, CallError> {
         let input = json!({ "Cluster": cluster, "Schema": table.schema, "Table": table.table });
         let look = self.look("GetTable", input).await?;
-        Ok(found(look, |answer| Table { comment: answer.comment }))
+        Ok(look.map(|answer| Table { comment: answer.comment }))
     }
 
     async fn row(&self, cluster: &str, table: &TableName, id: &str) -> Result<Look<()>, CallError> {
         let input =
             json!({ "Cluster": cluster, "Schema": table.schema, "Table": table.table, "Id": id });
         let look = self.look("GetRow", input).await?;
-        Ok(found(look, |_| ()))
+        Ok(look.map(|_| ()))
     }
 
     async fn change(&self, cluster: &str, change: &Change) -> Result<(), CallError> {

@@ -60,6 +60,19 @@ pub enum Look<T> {
     Found(T),
 }
 
+impl<T> Look<T> {
+    /// The same look at what was made of what it found.
+    pub fn map<U>(self, as_what: impl FnOnce(T) -> U) -> Look<U> {
+        match self {
+            Self::NoServer => Look::NoServer,
+            Self::NotReady(state) => Look::NotReady(state),
+            Self::Unreached(unreached) => Look::Unreached(unreached),
+            Self::Absent => Look::Absent,
+            Self::Found(found) => Look::Found(as_what(found)),
+        }
+    }
+}
+
 /// Databases, by their clusters.
 ///
 /// # Guarantees that an implementation gives

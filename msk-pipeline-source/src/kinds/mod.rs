@@ -13,7 +13,9 @@ mod user;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msk_pipeline_core::kind::{CallError, Class, Condition, Effect, Next, Proposed, Sent, Status};
+use msk_pipeline_core::kind::{
+    CallError, Case, Class, Condition, Effect, Input, Kind, Next, Proposed, Sent, Status, Target,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Look, Unreached};
@@ -78,6 +80,26 @@ impl<T> Seen<T> {
             }
         }
     }
+}
+
+/// What a look finds of an object in a server, of which nothing is asked while it is still to be made, or made anew.
+async fn observe<K: Kind, T>(
+    target: &Target<K>,
+    server: &Input<String>,
+    look: impl Future<Output = Result<Look<T>, CallError>>,
+) -> Result<Option<Seen<T>>, CallError> {
+    if server.known().is_none() {
+        return Ok(None);
+    }
+    Ok(Seen::of(look.await?, target.is_recorded()))
+}
+
+/// What comes first where the object can't be seen; `None` where it can, or where it doesn't exist.
+fn obstacle<K: Kind<Seen = Seen<T>>, T>(
+    case: &Case<K>,
+    with_server: bool,
+) -> Option<Next<K::Call, K::Outputs>> {
+    case.seen.as_ref()?.obstacle(case.want.is_some(), case.pursuit.is_some(), with_server)
 }
 
 /// A changing statement and where it goes.

@@ -18,7 +18,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed};
+use super::{Call, Seen, observe, obstacle, perform, proposed};
 use crate::catalogue::Catalogue;
 use crate::change::Change;
 
@@ -76,12 +76,9 @@ impl Kind for Retention {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let look = self.catalogue.retention(&target.props.cluster).await?;
-        let recorded = target.was.is_some() || target.pursuit.is_some();
-        Ok(Seen::of(look, recorded).map(|seen| seen.map(Hours)))
+        let Props { cluster, server, .. } = &target.props;
+        let seen = observe(target, server, self.catalogue.retention(cluster)).await?;
+        Ok(seen.map(|seen| seen.map(Hours)))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -98,8 +95,7 @@ impl Kind for Retention {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(want) = &case.want else { return Next::Gone };
-        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, false) {
             return next;
         }
         match &case.seen {

@@ -18,7 +18,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed};
+use super::{Call, Seen, made_by_another, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Schema as Found};
 use crate::change::Change;
 
@@ -85,16 +85,12 @@ impl Kind for Schema {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, name, .. } = &target.props;
+        let Props { cluster, server, name, .. } = &target.props;
         let was = target.was.as_ref();
         // One that never became ready was being made.
         let recorded = was.is_some_and(|was| was.outputs.as_ref().is_none_or(|o| o.made_here));
         let made_here = recorded || target.pursuit.is_some();
-        let look = self.catalogue.schema(cluster, name).await?;
-        let seen = Seen::of(look, was.is_some() || target.pursuit.is_some());
+        let seen = observe(target, server, self.catalogue.schema(cluster, name)).await?;
         Ok(seen.map(|seen| seen.map(|schema| There { schema, made_here })))
     }
 
@@ -109,9 +105,7 @@ impl Kind for Schema {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
         let with_server = was.is_some_and(|was| was.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {

@@ -24,8 +24,8 @@ use msk_pipeline_core::kind::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Call, Seen, perform, proposed};
-use crate::catalogue::{Catalogue, Look};
+use super::{Call, Seen, obstacle, perform, proposed};
+use crate::catalogue::Catalogue;
 use crate::change::{Change, TableName};
 
 /// The kind.
@@ -97,12 +97,9 @@ impl Kind for Signal {
         let Some(id) = pursued else {
             return Ok(known.then_some(Seen::There(There { written: None })));
         };
-        Ok(match self.catalogue.row(cluster, table, &id).await? {
-            Look::Found(()) => Some(Seen::There(There { written: Some(id) })),
-            Look::Unreached(unreached) => Some(Seen::Unreached(unreached)),
-            Look::NotReady(state) => Some(Seen::NotReady(state)),
-            Look::Absent | Look::NoServer => known.then_some(Seen::There(There { written: None })),
-        })
+        let seen = Seen::of(self.catalogue.row(cluster, table, &id).await?, true);
+        let none = known.then_some(Seen::There(There { written: None }));
+        Ok(seen.map(|seen| seen.map(|()| There { written: Some(id) })).or(none))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -118,8 +115,7 @@ impl Kind for Signal {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(want) = &case.want else { return Next::Gone };
-        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, false) {
             return next;
         }
         let signals = signals(case.was.as_ref());

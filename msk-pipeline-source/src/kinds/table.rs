@@ -17,7 +17,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed};
+use super::{Call, Seen, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Table as Found};
 use crate::change::{Change, TableName};
 
@@ -73,12 +73,8 @@ impl Kind for Table {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, table, .. } = &target.props;
-        let recorded = target.was.is_some() || target.pursuit.is_some();
-        Ok(Seen::of(self.catalogue.table(cluster, table).await?, recorded))
+        let Props { cluster, server, table, .. } = &target.props;
+        observe(target, server, self.catalogue.table(cluster, table)).await
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
@@ -95,9 +91,7 @@ impl Kind for Table {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
         let with_server = was.is_some_and(|was| was.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {

@@ -21,7 +21,7 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed};
+use super::{Call, Seen, made_by_another, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Privileges, User as Found};
 use crate::change::Change;
 
@@ -89,13 +89,10 @@ impl Kind for User {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, name, secret, .. } = &target.props;
-        let ours = target.was.is_some() || target.pursuit.is_some();
-        let look = self.catalogue.user(cluster, name, secret).await?;
-        Ok(Seen::of(look, ours).map(|seen| seen.map(|user| There { user, ours })))
+        let Props { cluster, server, name, secret, .. } = &target.props;
+        let ours = target.is_recorded();
+        let seen = observe(target, server, self.catalogue.user(cluster, name, secret)).await?;
+        Ok(seen.map(|seen| seen.map(|user| There { user, ours })))
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
@@ -119,9 +116,7 @@ impl Kind for User {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let with_server = case.was.as_ref().is_some_and(|was| was.props.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {
