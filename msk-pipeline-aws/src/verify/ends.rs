@@ -10,7 +10,7 @@ use msk_pipeline_verify::chain::kafka::{Kafka, Login};
 use msk_pipeline_verify::chain::{AwsCredentials, mysql};
 
 use crate::Session;
-use crate::components::connector::{CANARY, CLASS, listed, topic};
+use crate::components::connector::{CANARY, Product, listed, topic};
 use crate::evidence::{Told, described};
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -116,7 +116,7 @@ impl Ends {
     /// Why not.
     pub fn fit(&self) -> Result<(), Unfit> {
         let class = self.config("connector.class").unwrap_or_default();
-        if class != CLASS {
+        if Product::with_class(class).is_none() {
             return Err(Unfit::Class(class.to_owned()));
         }
         let needed = ["database.hostname", "database.user", "database.password", "topic.prefix"];
@@ -286,6 +286,7 @@ mod tests {
     fn what_is_no_debezium_for_mysql_is_unfit() {
         let sink = ends(&[("connector.class", "org.example.Sink")]);
         assert_eq!(sink.fit(), Err(Unfit::Class("org.example.Sink".into())));
-        assert_eq!(ends(&[("connector.class", CLASS)]).fit(), Err(Unfit::Key("database.hostname")));
+        let class = Product::of(crate::components::database::Engine::MySql).class;
+        assert_eq!(ends(&[("connector.class", class)]).fit(), Err(Unfit::Key("database.hostname")));
     }
 }

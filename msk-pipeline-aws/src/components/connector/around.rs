@@ -3,8 +3,8 @@
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::Expansion;
 
-use super::Connector;
-use crate::components::database::Database;
+use super::{Connector, Product};
+use crate::components::database::{Database, Engine};
 use crate::components::kafka::{Kafka, Listener};
 
 /// The cluster that a connector writes to.
@@ -50,6 +50,16 @@ impl Source<'_> {
 
     pub(super) fn existing(&self) -> bool {
         self.database.existing.is_some()
+    }
+
+    /// The connector that reads it.
+    pub(super) fn product(&self) -> &'static Product {
+        Product::of(self.database.engine())
+    }
+
+    /// Whether its connector keeps the history of schemas in a topic: PostgreSQL tells the schema beside each change.
+    pub(super) fn has_history(&self) -> bool {
+        self.database.engine() == Engine::MySql
     }
 }
 

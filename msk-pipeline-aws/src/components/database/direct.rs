@@ -4,6 +4,8 @@
 //! the tool's own, to write signals' marks and heartbeats. RELOAD and LOCK TABLES are for the locks of an initial snapshot alone; the incremental
 //! one takes none.
 
+pub(super) mod postgresql;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use msk_pipeline_core::Address;
