@@ -93,7 +93,7 @@ impl Plugin {
     /// What packing would tell of it, for the connectors of all examples.
     pub fn facts(&self) -> Facts {
         let fact = json!({ "sha256": self.sha256, "size": self.bytes.len() });
-        ["orders", "mysql"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
+        ["orders", "mysql", "postgres"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
     }
 }
 

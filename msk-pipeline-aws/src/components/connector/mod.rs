@@ -37,7 +37,10 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
-use msk_pipeline_source::kinds::{Signal, SignalProps};
+use msk_pipeline_source::TableName;
+use msk_pipeline_source::kinds::{
+    Publication, PublicationProps, Signal, SignalProps, Slot, SlotProps,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -47,7 +50,7 @@ use self::config::Names;
 pub(crate) use self::config::listed;
 pub(crate) use self::product::Product;
 pub use self::snapshot::snapshot_notices;
-use super::database::Database;
+use super::database::{Database, Engine};
 use super::kafka::{Kafka, Listener, days};
 use super::network::Network;
 use super::stage;
@@ -547,6 +550,7 @@ impl Plan<'_> {
             needs.push(Database::capture_secret(&self.source.name));
         }
         needs.extend(self.source.database.prepared(&self.source.name));
+        needs.extend(self.slot(cx));
         needs.extend(topics);
         needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
@@ -554,10 +558,39 @@ impl Plan<'_> {
 }
 
 impl Plan<'_> {
+    /// Adds the publication and the slot of a connector that reads from PostgreSQL, where the pipeline may make them, and returns what the connector
+    /// needs of it.
+    ///
+    /// The publication comes first: a slot decodes each change with the catalogue as it was then, and a publication that is younger than the slot
+    /// is none for what is older.
+    fn slot(&self, cx: &mut Expansion<'_>) -> Option<Address> {
+        let (source, database) = (&self.source, self.source.database);
+        if !database.is_prepared() || database.engine() != Engine::PostgreSql {
+            return None;
+        }
+        let (at, server) = (database.place(&source.name, cx), source.server());
+        let with_server = database.goes_with_cluster();
+        let (tables, own) = database.published(&source.name, self.connector);
+        let publication = PublicationProps {
+            at: at.clone(),
+            server: server.clone(),
+            name: self.names.publication.clone(),
+            tables: tables.iter().filter_map(|table| TableName::parse(table)).collect(),
+            with_server,
+        };
+        let mut needs = vec![database.ready(&source.name)];
+        needs.extend(own);
+        cx.add::<Publication>(self.address("publication"), stage::CONNECT, &publication, needs);
+        let slot = SlotProps { at, server, name: self.names.slot.clone(), with_server };
+        let needs = [database.ready(&source.name), self.address("publication")];
+        cx.add::<Slot>(self.address("slot"), stage::CONNECT, &slot, needs);
+        Some(self.address("slot"))
+    }
+
     /// Adds the signal by which rows that exist already are read, where the pipeline may write it.
     fn signal(&self, cx: &mut Expansion<'_>) {
         let database = self.source.database;
-        let table = msk_pipeline_source::TableName::parse(database.signal_table());
+        let table = TableName::parse(database.signal_table());
         let Some(table) = table
             .filter(|_| database.is_prepared() && self.connector.snapshot == Snapshot::Incremental)
         else {
@@ -565,7 +598,7 @@ impl Plan<'_> {
         };
         let signal = table.to_string();
         let props = SignalProps {
-            cluster: database.identifier(&self.source.name, cx),
+            at: database.place(&self.source.name, cx),
             table,
             connector: self.names.connector.clone(),
             place: self.names.offsets.clone(),

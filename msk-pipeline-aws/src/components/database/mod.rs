@@ -9,12 +9,13 @@ mod engine;
 mod prepare;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Expansion, Schema, duration, quoted};
 use msk_pipeline_core::kind::Input;
+use msk_pipeline_source::Place;
 use serde::{Deserialize, Serialize};
 
 pub use self::engine::Engine;
@@ -368,8 +369,33 @@ impl Database {
         if !self.is_prepared() {
             return Vec::new();
         }
-        let parts = ["binlog-retention", "capture-user", "signal-table", "heartbeat-table"];
+        let own = match self.engine() {
+            Engine::MySql => "binlog-retention",
+            Engine::PostgreSql => "canary-table",
+        };
+        let parts = [own, "capture-user", "signal-table", "heartbeat-table"];
         parts.map(|part| Address::new(format!("database.{name}.{part}"))).into()
+    }
+
+    /// Where statements for the database named `name` go.
+    pub(crate) fn place(&self, name: &str, cx: &Expansion<'_>) -> Place {
+        direct::place(self, name, cx)
+    }
+
+    /// Whether what is inside it goes with its cluster when that is destroyed.
+    pub(crate) fn goes_with_cluster(&self) -> bool {
+        self.existing.is_none() && self.on_destroy != Some(OnDestroy::Keep)
+    }
+
+    /// The tables that the publication of one of its connectors lists (PostgreSQL), with the resources that make the tool's own.
+    pub(crate) fn published(
+        &self,
+        name: &str,
+        connector: &Connector,
+    ) -> (BTreeSet<String>, Vec<Address>) {
+        let own = direct::postgresql::OWN_TABLES
+            .map(|(part, _)| Address::new(format!("database.{name}.{part}")));
+        (direct::postgresql::published(self, connector), own.into())
     }
 
     /// The table that a connector writes the time of its heartbeats into, beside the signal table.

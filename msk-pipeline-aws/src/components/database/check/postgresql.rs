@@ -17,13 +17,6 @@ pub(super) fn check(database: &Database, name: &str, cx: &mut Expansion<'_>) {
             "leave it out",
         );
     }
-    if database.is_prepared() {
-        cx.error(
-            "prepare",
-            "`direct` is not supported for PostgreSQL yet",
-            "use \"sql\": the statements are printed, and you run them as the master user",
-        );
-    }
     names(database, name, cx);
     parameters(database, name, cx);
 }

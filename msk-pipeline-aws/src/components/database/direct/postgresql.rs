@@ -19,49 +19,44 @@ pub(in super::super) const OWN_TABLES: [(&str, &str); 3] = [
         "heartbeat-table",
         "connector VARCHAR(100) PRIMARY KEY, beat TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP",
     ),
-    ("canary-table", "id VARCHAR(64) NOT NULL PRIMARY KEY, step INT NOT NULL"),
+    (CANARY_TABLE, "id VARCHAR(64) NOT NULL PRIMARY KEY, step INT NOT NULL"),
 ];
 
-/// What is inside of a database, by what its declaration and its connectors need.
-pub(in super::super) struct Inside<'a> {
+/// The part of the address of the canary's table, whose updates tell the whole row: so the proof expects it.
+pub(in super::super) const CANARY_TABLE: &str = "canary-table";
+
+/// What a database's connectors need inside of it.
+pub(in super::super) struct Needed<'a> {
     database: &'a Database,
     name: &'a str,
     readers: Vec<(String, String, &'a Connector)>,
-    /// The schema of the tool's own tables.
-    pub(in super::super) own_schema: String,
 }
 
-impl<'a> Inside<'a> {
+/// `schema.table` of each of [`OWN_TABLES`].
+pub(in super::super) fn own_tables(database: &Database) -> [String; 3] {
+    let signal = database.signal_table();
+    let schema = signal.split_once('.').map_or(signal, |(schema, _)| schema);
+    [signal.to_owned(), database.heartbeat_table(), format!("{schema}.{CANARY}")]
+}
+
+/// What a connector's publication lists: the captured tables, and the tool's own, whose changes move the slot on.
+pub(in super::super) fn published(database: &Database, connector: &Connector) -> BTreeSet<String> {
+    connector.tables.iter().cloned().chain(own_tables(database)).collect()
+}
+
+impl<'a> Needed<'a> {
     pub(in super::super) fn of(database: &'a Database, name: &'a str, cx: &Expansion<'a>) -> Self {
         let all = cx.all::<Connector>().into_iter().filter(|(_, c)| c.source == name);
         let readers = all.map(|(reader, connector)| {
             (connector.publication(reader, cx), connector.slot(reader, cx), connector)
         });
-        let signal = database.signal_table();
-        Self {
-            database,
-            name,
-            readers: readers.collect(),
-            own_schema: signal.split_once('.').map_or(signal, |(schema, _)| schema).to_owned(),
-        }
+        Self { database, name, readers: readers.collect() }
     }
 
-    /// `schema.table` of each of [`OWN_TABLES`].
-    pub(in super::super) fn own_tables(&self) -> [String; 3] {
-        let signal = self.database.signal_table().to_owned();
-        [signal, self.database.heartbeat_table(), self.canary()]
-    }
-
-    /// The table of the proof by a row.
-    pub(in super::super) fn canary(&self) -> String {
-        format!("{}.{CANARY}", self.own_schema)
-    }
-
-    /// Each connector's publication, slot and published tables: the captured ones, and the tool's own, whose changes move the slot on.
+    /// Each connector's publication, slot and published tables.
     pub(in super::super) fn connectors(&self) -> Vec<(String, String, BTreeSet<String>)> {
         let one = |(publication, slot, connector): &(String, String, &Connector)| {
-            let tables = connector.tables.iter().cloned().chain(self.own_tables()).collect();
-            (publication.clone(), slot.clone(), tables)
+            (publication.clone(), slot.clone(), published(self.database, connector))
         };
         self.readers.iter().map(one).collect()
     }
@@ -77,7 +72,7 @@ impl<'a> Inside<'a> {
         let within = self.database.database_name(self.name).unwrap_or_default();
         grant(format!("database {within}"), &["CONNECT"]);
         let captured = self.readers.iter().flat_map(|(.., connector)| &connector.tables);
-        let own = self.own_tables();
+        let own = own_tables(self.database);
         for table in captured.chain(&own) {
             if let Some((schema, _)) = table.split_once('.') {
                 grant(format!("schema {schema}"), &["USAGE"]);

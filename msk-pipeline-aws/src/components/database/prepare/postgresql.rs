@@ -3,7 +3,7 @@
 use msk_pipeline_core::dsl::Expansion;
 
 use super::super::Database;
-use super::super::direct::postgresql::{Inside, OWN_TABLES};
+use super::super::direct::postgresql::{CANARY_TABLE, Needed, OWN_TABLES, own_tables};
 
 /// The statements for the capture user, the tool's own tables, and each connector's publication and slot. They may be run again: after a
 /// change of the declaration they bring the database to it.
@@ -15,8 +15,9 @@ pub(super) fn statements(
     secret: &str,
     cx: &Expansion<'_>,
 ) -> String {
-    let inside = Inside::of(database, name, cx);
+    let needed = Needed::of(database, name, cx);
     let user = quoted(database.capture_user());
+    let schema = database.signal_table().split('.').next().unwrap_or_default();
     let within = database.database_name(name).unwrap_or_default();
     let mut text = format!(
         "-- Run as the master user in the database `{within}`, on the cluster's writer endpoint. The password:
@@ -28,18 +29,20 @@ ALTER ROLE {user} LOGIN PASSWORD '<password from secret {secret}>';
 CREATE SCHEMA IF NOT EXISTS {1};
 ",
         database.capture_user(),
-        quoted(&inside.own_schema),
+        quoted(schema),
     );
-    for (own, (_, columns)) in inside.own_tables().iter().zip(OWN_TABLES) {
+    for (own, (part, columns)) in own_tables(database).iter().zip(OWN_TABLES) {
         text.push_str(&format!("CREATE TABLE IF NOT EXISTS {} ({columns});\n", table(own)));
+        // Otherwise an update's `before` would have the key only.
+        if part == CANARY_TABLE {
+            text.push_str(&format!("ALTER TABLE {} REPLICA IDENTITY FULL;\n", table(own)));
+        }
     }
-    // Otherwise an update's `before` would have the key only.
-    text.push_str(&format!("ALTER TABLE {} REPLICA IDENTITY FULL;\n", table(&inside.canary())));
-    for (on, privileges) in inside.privileges() {
+    for (on, privileges) in needed.privileges() {
         let list = privileges.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         text.push_str(&grant(&on, &list, &user));
     }
-    for (publication, slot, tables) in inside.connectors() {
+    for (publication, slot, tables) in needed.connectors() {
         let tables = tables.iter().map(|name| table(name)).collect::<Vec<_>>().join(", ");
         let name = quoted(&publication);
         text.push_str(&format!(
