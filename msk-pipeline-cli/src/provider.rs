@@ -30,13 +30,11 @@ pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
 
 /// A session that trusts the databases that the settings name a certificate for. Aurora's are signed by RDS's own authorities.
 pub(crate) fn with_authorities(session: Session, settings: &Settings) -> Result<Session, Failure> {
-    let Some(file) = &settings.database_ca else { return Ok(session) };
-    let pem = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Invalid, format!("{} can't be read: {error}", file.display())).help(
-            "MSKP_DATABASE_CA names a file of certificates in PEM, such as RDS's global-bundle.pem",
-        )
-    })?;
-    let reach = Reach { authorities: vec![pem], ..Reach::default() };
+    let authorities = settings.authorities()?;
+    if authorities.is_empty() {
+        return Ok(session);
+    }
+    let reach = Reach { authorities, ..Reach::default() };
     let databases = msk_pipeline_aws::source::databases(&session, Arc::new(reach));
     Ok(session.with_source(databases))
 }

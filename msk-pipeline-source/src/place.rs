@@ -1,15 +1,7 @@
 //! Where statements go.
 
+pub use msk_pipeline_verify::session::Engine;
 use serde::{Deserialize, Serialize};
-
-/// What answers there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Aurora MySQL, MySQL, MariaDB.
-    MySql,
-    /// Aurora PostgreSQL, PostgreSQL.
-    Postgres,
-}
 
 /// A cluster, and of PostgreSQL the database in it: a session is in one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

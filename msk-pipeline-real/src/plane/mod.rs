@@ -67,6 +67,8 @@ pub struct RealPlane {
     context: Arc<Context>,
     course: watch::Sender<Course>,
     driver: Option<std::thread::JoinHandle<()>>,
+    /// Closed once everything that the world had at the start was seen to.
+    first: mpsc::Receiver<()>,
 }
 
 /// What the driver is to do.
@@ -176,12 +178,18 @@ impl RealPlane {
             .build()
             .map_err(Error::io("start", "a runtime"))?;
         let (course, orders) = watch::channel(Course::Follow);
+        let (seen_to, first) = mpsc::channel(1);
         let driven = context.clone();
         let driver = std::thread::Builder::new()
             .name("real-plane".into())
-            .spawn(move || runtime.block_on(drive(driven, orders)))
+            .spawn(move || runtime.block_on(drive(driven, orders, seen_to)))
             .map_err(Error::io("start", "a thread"))?;
-        Ok((Self { context, course, driver: Some(driver) }, receiver))
+        Ok((Self { context, course, driver: Some(driver), first }, receiver))
+    }
+
+    /// Returns once each object that the world had at the start has its programs again, or was seen not to get them.
+    pub async fn caught_up(&mut self) {
+        while self.first.recv().await.is_some() {}
     }
 
     /// Names of the embedded AWS with their addresses on this machine, for clients outside a JVM.
@@ -370,16 +378,23 @@ trait Owner {
     async fn remove(&mut self);
 }
 
+/// Held until an object that there was at the start is seen to.
+type First = Option<mpsc::Sender<()>>;
+
 /// Carries out orders, one after the other, until one ends the programs. An order to end is not kept waiting by what lasts minutes: that
 /// is dropped, and programs that it was starting end with it.
-async fn follow<O: Owner>(mut owner: O, mut orders: watch::Receiver<Order<O::Wanted>>) {
+async fn follow<O: Owner>(
+    mut owner: O,
+    mut orders: watch::Receiver<Order<O::Wanted>>,
+    mut first: First,
+) {
     loop {
         let order = orders.borrow_and_update().clone();
         match order {
             Order::Be(wanted) => tokio::select! {
                 biased;
                 _ = orders.wait_for(|order| !matches!(order, Order::Be(_))) => continue,
-                () = owner.be(&wanted) => {}
+                () = owner.be(&wanted) => drop(first.take()),
             },
             Order::Stop => return owner.stop().await,
             Order::Remove => return owner.remove().await,
@@ -401,22 +416,22 @@ enum Orders {
 }
 
 impl Unit {
-    fn begin(context: &Arc<Context>, spec: Spec) -> Self {
+    fn begin(context: &Arc<Context>, spec: Spec, first: First) -> Self {
         let context = context.clone();
         match spec {
             Spec::Cluster(cluster) => {
                 let (sender, orders) = watch::channel(Order::Be(cluster));
-                let task = tokio::spawn(follow(clusters::Unit::new(context), orders));
+                let task = tokio::spawn(follow(clusters::Unit::new(context), orders, first));
                 Self { orders: Orders::Cluster(sender), task }
             }
             Spec::Database(database) => {
                 let (sender, orders) = watch::channel(Order::Be(database));
-                let task = tokio::spawn(follow(databases::Unit::new(context), orders));
+                let task = tokio::spawn(follow(databases::Unit::new(context), orders, first));
                 Self { orders: Orders::Database(sender), task }
             }
             Spec::Connector(connector) => {
                 let (sender, orders) = watch::channel(Order::Be(connector));
-                let task = tokio::spawn(follow(connectors::Unit::new(context), orders));
+                let task = tokio::spawn(follow(connectors::Unit::new(context), orders, first));
                 Self { orders: Orders::Connector(sender), task }
             }
         }
@@ -462,7 +477,12 @@ impl Drop for Units {
     }
 }
 
-async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
+async fn drive(
+    context: Arc<Context>,
+    mut course: watch::Receiver<Course>,
+    seen_to: mpsc::Sender<()>,
+) {
+    let mut first = Some(seen_to);
     let mut units = Units::default();
     let mut ending: BTreeMap<Key, JoinHandle<()>> = BTreeMap::new();
     while *course.borrow() == Course::Follow {
@@ -480,9 +500,13 @@ async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
         for (key, spec) in now_wanted {
             match units.0.get(&key) {
                 Some(unit) => unit.order(spec),
-                None => drop(units.0.insert(key, Unit::begin(&context, spec))),
+                None => {
+                    let unit = Unit::begin(&context, spec, first.clone());
+                    units.0.insert(key, unit);
+                }
             }
         }
+        first = None;
         let _ = tokio::time::timeout(LOOK, course.changed()).await;
     }
     if *course.borrow() == Course::Abandon {

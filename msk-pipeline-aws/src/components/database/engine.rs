@@ -1,5 +1,6 @@
 //! The engines of Aurora that changes are captured from, and all in which they differ as databases.
 
+use msk_pipeline_verify::session::Engine as Protocol;
 use serde::{Deserialize, Serialize};
 
 /// An engine.
@@ -76,6 +77,14 @@ impl Engine {
     /// As RDS writes it: `aurora-mysql`.
     pub const fn name(self) -> &'static str {
         self.facts().name
+    }
+
+    /// What its servers speak.
+    pub(crate) const fn protocol(self) -> Protocol {
+        match self {
+            Self::MySql => Protocol::MySql,
+            Self::PostgreSql => Protocol::Postgres,
+        }
     }
 
     /// As people write it: `Aurora MySQL`.

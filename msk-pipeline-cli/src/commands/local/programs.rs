@@ -1,7 +1,6 @@
 //! `local status` and `local stop`: who serves the embedded AWS, and the programs behind it.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use msk_pipeline_core::Timestamp;
 use msk_pipeline_local::LocalWorld;
@@ -39,10 +38,7 @@ pub(super) async fn status(
     };
     let serves = served != Served::No;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(),
-            "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "begun": scale.is_some(),
             "time_scale": scale,
             "served": serves,
@@ -51,7 +47,7 @@ pub(super) async fn status(
             "endpoint": server.and_then(|s| s.endpoint.as_deref()),
             "log": serves.then(|| serving::log(&folder)),
             "programs": programs,
-        }));
+        })));
         return Ok(Exit::Done);
     }
     printer.data(title);
@@ -93,9 +89,7 @@ pub(super) async fn stop(
 ) -> Result<Exit, Failure> {
     let stopped = end(&here.folder).await?;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "ended": stopped,
-        }));
+        printer.data_json(&settings.cloud.document(json!({ "ended": stopped })));
         return Ok(Exit::Done);
     }
     tell(printer, &stopped);
@@ -153,7 +147,5 @@ fn clients(world: &Path, programs: &[Listed]) -> Vec<String> {
 }
 
 fn since(server: &Server) -> Timestamp {
-    let at = UNIX_EPOCH + Duration::from_secs(server.since);
-    let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Timestamp(u64::try_from(millis).unwrap_or_default())
+    Timestamp(server.since.saturating_mul(1000))
 }
