@@ -11,7 +11,8 @@ use msk_pipeline_plugin::{Options, Package, Part, Severity, Sources, pack};
 use serde::Deserialize as _;
 use serde_json::json;
 
-use crate::components::connector::{CLASS, Connector, PROVIDER_CLASS, fact_name};
+use crate::components::connector::{Connector, PROVIDER_CLASS, Product, fact_name};
+use crate::components::database::Database;
 use crate::{Artifact, Artifacts};
 
 /// How to pack.
@@ -86,12 +87,13 @@ pub fn prepare(pipeline: &Pipeline, options: &PackOptions) -> Result<Prepared, P
         // What can't be read is a problem of expansion, which tells it with its place.
         let Ok(connector) = Connector::deserialize(&section.value) else { continue };
         let place = Place::new([Connector::NAME, section.name.as_str(), "plugin"]);
-        match plugin(&connector, options, &mut packed, &place, &mut problems) {
+        let product = product(pipeline, &connector.source);
+        match plugin(&connector, product, options, &mut packed, &place, &mut problems) {
             Ok(package) => {
                 let fact = json!({
                     "sha256": package.sha256.to_string(),
                     "size": package.size,
-                    "class": CLASS,
+                    "class": product.class,
                 });
                 prepared.unrecorded.extend(package.unrecorded);
                 prepared.facts.insert(fact_name(&section.name), fact);
@@ -111,14 +113,24 @@ pub fn prepare(pipeline: &Pipeline, options: &PackOptions) -> Result<Prepared, P
     Ok(prepared)
 }
 
+/// The connector for a source. What can't be read is a problem of expansion, which tells it with its place.
+fn product(pipeline: &Pipeline, source: &str) -> &'static Product {
+    let mut sections = pipeline.sections().iter();
+    let section = sections.find(|s| s.component == Database::NAME && s.name == source);
+    let database = section.and_then(|section| Database::deserialize(&section.value).ok());
+    Product::of(database.unwrap_or_default().engine())
+}
+
 fn plugin(
     connector: &Connector,
+    product: &Product,
     options: &PackOptions,
     packed: &mut BTreeMap<Vec<Part>, Package>,
     place: &Place,
     problems: &mut Vec<Problem>,
 ) -> Result<Package, Problem> {
-    let (own, provider) = connector.parts().map_err(|why| Problem::error(place.clone(), why))?;
+    let (own, provider) =
+        connector.parts(product).map_err(|why| Problem::error(place.clone(), why))?;
     let mut all = own.clone();
     all.push(provider);
     let mut with_provider = true;
@@ -156,7 +168,7 @@ fn plugin(
         }
     };
     let java = connector.java();
-    let mut findings = package.inspection.check(CLASS, java);
+    let mut findings = package.inspection.check(product.class, java);
     if with_provider {
         let more = package.inspection.check_config_provider(PROVIDER_CLASS, java);
         findings.extend(more.into_iter().filter(|f| !findings.contains(f)).collect::<Vec<_>>());

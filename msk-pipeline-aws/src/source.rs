@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{CallError, Class, Kind as _};
-use msk_pipeline_source::{Catalogue, Credentials, Login, MySql, Server, Servers, Way};
+use msk_pipeline_source::{Catalogue, Connections, Credentials, Login, Server, Servers, Way};
 use msk_pipeline_verify::Secret;
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ pub fn is_cluster(kind: &str) -> bool {
 /// The databases of a session's account, over connections by this way.
 pub fn databases(session: &Session, way: Arc<dyn Way>) -> Arc<dyn Catalogue> {
     let servers = Rds { rds: session.rds.clone(), secrets: session.secretsmanager.clone() };
-    Arc::new(MySql::new(Arc::new(servers), way))
+    Arc::new(Connections::new(Arc::new(servers), way))
 }
 
 struct Rds {
@@ -95,7 +95,7 @@ impl Servers for Rds {
         };
         Ok(Server::Ready(Login {
             host: found.endpoint().unwrap_or_default().to_owned(),
-            port: found.port().and_then(|port| u16::try_from(port).ok()).unwrap_or(3306),
+            port: found.port().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),
             master,
         }))
     }

@@ -182,6 +182,8 @@ pub struct Cx {
 pub struct State {
     /// How often each label was drawn from.
     pub draws: BTreeMap<String, u64>,
+    /// What is in the databases, where no real ones stand behind them.
+    pub database: services::database::State,
     /// EC2.
     pub ec2: services::ec2::State,
     /// IAM.
@@ -192,8 +194,6 @@ pub struct State {
     pub kafkaconnect: services::kafkaconnect::State,
     /// `CloudWatch` Logs.
     pub logs: services::logs::State,
-    /// What is in the databases, where no real ones stand behind them.
-    pub mysql: services::mysql::State,
     /// RDS.
     pub rds: services::rds::State,
     /// S3.

@@ -36,26 +36,37 @@ const READ_ONLY: [&str; 3] =
 const BY_PARENT: [&str; 4] = [
     "aws.ec2.security-group-rules",
     "mysql.binlog-retention",
-    "mysql.schema",
-    "mysql.snapshot-signal",
+    "database.schema",
+    "database.snapshot-signal",
 ];
 
 /// Kinds of which nothing is deleted: a setting stays as it is, and signals go with their table.
-const FORGOTTEN: [&str; 2] = ["mysql.binlog-retention", "mysql.snapshot-signal"];
+const FORGOTTEN: [&str; 2] = ["mysql.binlog-retention", "database.snapshot-signal"];
 
 /// Kinds whose objects take no mark and can be somebody else's all the same. They are ours only where state says so.
-const UNMARKED: [&str; 2] = ["aws.kafka.topic", "aws.s3.object"];
+const UNMARKED: [&str; 3] = ["aws.kafka.topic", "aws.s3.object", "postgres.slot"];
 
-/// Every kind that makes something: the recommended pipeline, with endpoints of its own.
+/// A second connector, which reads a PostgreSQL.
+const POSTGRES: &str = r#"
+[database.second]
+engine   = "aurora-postgresql"
+prepare  = "direct"
+[connector.postgres]
+source = "second"
+tables = ["sales.orders"]
+"#;
+
+/// Every kind that makes something: the recommended pipeline, with endpoints of its own and a second connector.
 static WIDE: LazyLock<String> = LazyLock::new(|| {
     let example = include_str!("../../examples/mysql-cdc.toml");
-    replaced(
+    let wide = replaced(
         example,
         &[
             ("egress = \"require\"", "egress = \"create-endpoints\""),
             ("engine     = \"aurora-mysql\"", "prepare = \"direct\""),
         ],
-    )
+    );
+    wide + POSTGRES
 });
 
 /// Resources of kinds that no section of the file makes; they may refer to those of [`WIDE`]. A new kind that isn't part of a component
@@ -442,7 +453,7 @@ async fn is_adopted(birth: &Birth, owner: Owner) {
     complete(&process, process.adopt(&WIDE, address, None, from).await);
     let sent = watch.sent();
     assert!(sent.iter().all(|s| s.address == *address && s.effect != Effect::Create), "{sent:?}");
-    assert!(*kind == "aws.kafka.topic" || !sent.is_empty(), "it was marked");
+    assert!(UNMARKED.contains(kind) || !sent.is_empty(), "it was marked");
     assert_eq!(inventory(&cloud, &process), before);
     let state = load(&cloud).await;
     let record = state.records.iter().find(|(a, _)| a.as_str() == address).unwrap().1;
@@ -639,10 +650,12 @@ fn failures(kind: &str) -> Option<Vec<(Cause, &'static str)>> {
         | "aws.s3.object"
         | "aws.secretsmanager.secret"
         | "mysql.binlog-retention"
-        | "mysql.schema"
-        | "mysql.snapshot-signal"
-        | "mysql.table"
-        | "mysql.user" => Vec::new(),
+        | "database.schema"
+        | "database.snapshot-signal"
+        | "database.table"
+        | "database.user"
+        | "postgres.publication"
+        | "postgres.slot" => Vec::new(),
         _ => return None,
     })
 }

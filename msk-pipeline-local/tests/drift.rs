@@ -55,6 +55,15 @@ static SEED_PARITY: Example = Example {
     applied: LazyLock::new(|| applied(SEED_PARITY.toml)),
 };
 
+static POSTGRES_CDC: Example = Example {
+    name: "postgres-cdc",
+    toml: include_str!("../../examples/postgres-cdc.toml"),
+    database: "orders",
+    connector: "orders",
+    topic: "sales.orders",
+    applied: LazyLock::new(|| applied(POSTGRES_CDC.toml)),
+};
+
 impl Example {
     /// A tag that it declares, or else one of the mark that doesn't decide whose an object is.
     fn tag(&self) -> &'static str {
@@ -542,6 +551,11 @@ enum Outcome {
 #[test]
 fn changes_by_others_to_the_recommended_example_are_seen_and_taken_back() {
     assert_eq!(seen_and_taken_back(&MYSQL_CDC), 49);
+}
+
+#[test]
+fn changes_by_others_to_the_example_of_postgresql_are_seen_and_taken_back() {
+    assert_eq!(seen_and_taken_back(&POSTGRES_CDC), 49);
 }
 
 #[test]

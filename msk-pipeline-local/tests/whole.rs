@@ -32,6 +32,7 @@ use msk_pipeline_emulator::shell::{Call, InProcess, Moment, Next};
 use msk_pipeline_verify::cause::diagnose;
 use serde_json::{Value, json};
 
+const POSTGRES_CDC: &str = include_str!("../../examples/postgres-cdc.toml");
 const MYSQL_CDC: &str = include_str!("../../examples/mysql-cdc.toml");
 const MINIMAL: &str = include_str!("../../examples/minimal.toml");
 const SEED_PARITY: &str = include_str!("../../examples/seed-parity.toml");
@@ -69,6 +70,17 @@ async fn mysql_cdc_goes_there_and_back() {
 #[tokio::test(start_paused = true)]
 async fn minimal_goes_there_and_back() {
     there_and_back(MINIMAL, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn postgres_cdc_goes_there_and_back() {
+    there_and_back(POSTGRES_CDC, 1).await;
+}
+
+/// Whoever can't run it where the database can be reached runs the printed statements.
+#[tokio::test(start_paused = true)]
+async fn postgres_cdc_goes_there_and_back_prepared_by_hand() {
+    there_and_back(&replaced(POSTGRES_CDC, &[("\"direct\"", "\"sql\"")]), 1).await;
 }
 
 #[tokio::test(start_paused = true)]

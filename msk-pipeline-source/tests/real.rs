@@ -22,7 +22,7 @@ use msk_pipeline_source::kinds::{
     UserProps,
 };
 use msk_pipeline_source::{
-    Catalogue, Credentials, Login, Look, MySql, Privileges, Server, Servers, TableName,
+    Catalogue, Connections, Credentials, Login, Look, Privileges, Server, Servers, TableName,
 };
 use msk_pipeline_verify::{Reach, Secret};
 
@@ -93,7 +93,7 @@ impl Bench {
 
     fn catalogue(&self) -> Arc<dyn Catalogue> {
         let servers = Arc::clone(&self.known) as Arc<dyn Servers>;
-        Arc::new(MySql::new(servers, Arc::new(self.reach.clone())))
+        Arc::new(Connections::new(servers, Arc::new(self.reach.clone())))
     }
 
     async fn sql(&self, statements: &str) -> String {
@@ -233,14 +233,14 @@ async fn a_database_is_prepared_and_left_as_it_was() {
         (None, None, None, None, None);
 
     // Made, and then nothing is left to do.
-    assert_eq!(made(&schema, &wanted_schema, &mut of_schema).await, ["mysql:CreateSchema"]);
-    assert_eq!(made(&table, &wanted_table, &mut of_table).await, ["mysql:CreateTable"]);
+    assert_eq!(made(&schema, &wanted_schema, &mut of_schema).await, ["database:CreateSchema"]);
+    assert_eq!(made(&table, &wanted_table, &mut of_table).await, ["database:CreateTable"]);
     let ops = made(&user, &wanted_user, &mut of_user).await;
-    assert_eq!(ops[0], "mysql:CreateUser");
-    assert!(ops[1..].iter().all(|op| op == "mysql:Grant") && ops.len() == 5, "{ops:?}");
-    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["mysql:SetRetention"]);
+    assert_eq!(ops[0], "database:CreateUser");
+    assert!(ops[1..].iter().all(|op| op == "database:Grant") && ops.len() == 5, "{ops:?}");
+    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["database:SetRetention"]);
     let one = wanted_signal(&["my_shop.orders"]);
-    assert_eq!(made(&signals, &one, &mut of_signals).await, ["mysql:InsertRow"]);
+    assert_eq!(made(&signals, &one, &mut of_signals).await, ["database:InsertRow"]);
     for again in [
         made(&schema, &wanted_schema, &mut of_schema).await,
         made(&table, &wanted_table, &mut of_table).await,
@@ -263,20 +263,20 @@ async fn a_database_is_prepared_and_left_as_it_was() {
 
     // What others did is mended, each thing with its statement.
     bench.sql("REVOKE SELECT ON `my\\_shop`.* FROM debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Grant"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:Grant"]);
     bench.sql("GRANT SELECT ON myXshop.* TO debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Revoke"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:Revoke"]);
     bench.sql("GRANT PROCESS ON *.* TO debezium@'%'").await;
-    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Revoke"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:Revoke"]);
     let taken = "REVOKE INSERT ON cdc.signal FROM debezium@'%'";
     bench.sql(taken).await;
-    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:Grant"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:Grant"]);
     bench.sql("CALL mysql.rds_set_configuration('binlog retention hours', 24)").await;
-    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["mysql:SetRetention"]);
+    assert_eq!(made(&retention, &wanted_hours, &mut of_retention).await, ["database:SetRetention"]);
 
     // A secret with another value is seen, and the password set anew.
     bench.known.set("second");
-    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["mysql:SetPassword"]);
+    assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:SetPassword"]);
     let Look::Found(found) = catalogue.user(CLUSTER, "debezium", SECRET).await.unwrap() else {
         panic!("it is there");
     };
@@ -285,7 +285,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     // A table that is added is one signal more, and the same call is the same row.
     let two = wanted_signal(&["my_shop.orders", "my_shop.items"]);
     let before = of_signals.clone();
-    assert_eq!(made(&signals, &two, &mut of_signals).await, ["mysql:InsertRow"]);
+    assert_eq!(made(&signals, &two, &mut of_signals).await, ["database:InsertRow"]);
     run(&signals, Some(two.clone()), before).await.unwrap();
     assert_eq!(bench.sql("SELECT COUNT(*) FROM cdc.signal").await.trim(), "2");
 
@@ -296,8 +296,8 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     assert!(run(&user, Some(wanted_user.clone()), None).await.is_err(), "not recorded, not marked");
 
     // A schema with a table of others stays; then all goes.
-    assert_eq!(run(&user, None, of_user).await.unwrap().0, ["mysql:DropUser"]);
-    assert_eq!(run(&table, None, of_table).await.unwrap().0, ["mysql:DropTable"]);
+    assert_eq!(run(&user, None, of_user).await.unwrap().0, ["database:DropUser"]);
+    assert_eq!(run(&table, None, of_table).await.unwrap().0, ["database:DropTable"]);
     let drop = msk_pipeline_source::kinds::Call {
         cluster: CLUSTER.into(),
         change: msk_pipeline_source::Change::DropSchema { name: "cdc".into() },
@@ -306,7 +306,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     let refused = schema.perform(&drop, &Guard::default()).await.unwrap_err();
     assert_eq!(refused.class, Class::Conflict);
     bench.sql("DROP TABLE cdc.theirs").await;
-    assert_eq!(run(&schema, None, of_schema).await.unwrap().0, ["mysql:DropSchema"]);
+    assert_eq!(run(&schema, None, of_schema).await.unwrap().0, ["database:DropSchema"]);
     let left = bench.sql("SELECT User FROM mysql.global_priv WHERE User = 'debezium'").await;
     assert_eq!(left.trim(), "");
     assert_eq!(bench.sql("SHOW DATABASES LIKE 'cdc'").await.trim(), "");
@@ -322,7 +322,7 @@ async fn refusals(bench: &Bench) {
     assert_eq!(none, Look::NoServer);
     let look = async |reach: Reach| {
         let servers = Arc::clone(&bench.known) as Arc<dyn Servers>;
-        MySql::new(servers, Arc::new(reach)).retention(CLUSTER).await
+        Connections::new(servers, Arc::new(reach)).retention(CLUSTER).await
     };
     let elsewhere = BTreeMap::from([(ENDPOINT.to_owned(), "127.99.99.99".to_owned())]);
     let away = look(Reach { addresses: elsewhere, ..bench.reach.clone() }).await.unwrap();

@@ -5,8 +5,8 @@
 //!
 //! Where some values of a key are harmless, the value decides and not the key: leaving `errors.tolerance = all` costs nothing.
 //!
-//! Sources: handbook msk.md §5.2, §7, §8; design decision D9; defaults as in Debezium's documentation of the `MySQL` connector, 2.7,
-//! and in Kafka Connect's (`errors.tolerance`, the producers of source tasks).
+//! Sources: handbook msk.md §5.2, §7, §8; design decision D9; defaults as in Debezium's documentation of the connectors for `MySQL` and
+//! `PostgreSQL`, 2.7, and in Kafka Connect's (`errors.tolerance`, the producers of source tasks).
 
 use std::collections::BTreeSet;
 
@@ -76,6 +76,31 @@ const RULES: &[Rule] = &[
         "binlog positions of another server mean nothing: unless it is the same server on another port, the connector starts anew",
     ),
     rule(
+        "database.dbname",
+        Verdict::Resnapshot,
+        "positions of another database's slot mean nothing: the connector starts anew",
+    ),
+    rule(
+        "slot.name",
+        Verdict::Gap,
+        "the new slot begins now: what the old one has not read yet is missed",
+    ),
+    rule(
+        "slot.drop.on.stop",
+        Verdict::Gap,
+        "what is changed while the connector is stopped is missed",
+    ),
+    rule(
+        "plugin.name",
+        Verdict::Gap,
+        "a slot of another output plugin has to be made anew: what the old one has not read yet is missed",
+    ),
+    rule(
+        "publication.autocreate.mode",
+        Verdict::None,
+        "it counts where the publication is missing",
+    ),
+    rule(
         "connector.class",
         Verdict::Resnapshot,
         "another connector doesn't read the offsets of this one",
@@ -92,6 +117,16 @@ const RULES: &[Rule] = &[
     },
     Rule {
         key: "table.exclude.list",
+        verdict: Judge::ExcludeList,
+        what: "existing rows of {added} are missed until an incremental snapshot reads them",
+    },
+    Rule {
+        key: "schema.include.list",
+        verdict: Judge::IncludeList,
+        what: "existing rows of {added} are missed until an incremental snapshot reads them",
+    },
+    Rule {
+        key: "schema.exclude.list",
         verdict: Judge::ExcludeList,
         what: "existing rows of {added} are missed until an incremental snapshot reads them",
     },
@@ -253,6 +288,11 @@ const RULES: &[Rule] = &[
     rule("sanitize.field.names", Verdict::Shape, "fields have other names"),
     rule("column.*", Verdict::Shape, "columns come, go, or are written otherwise"),
     rule("datatype.propagate.source.type", Verdict::Shape, "schemas carry other parameters"),
+    rule(
+        "schema.refresh.mode",
+        Verdict::Shape,
+        "values that the log leaves out may be filled otherwise",
+    ),
     rule("include.query", Verdict::Shape, "events gain or lose the statement"),
     rule("include.schema.changes", Verdict::Shape, "the topic of schema changes starts or ends"),
     rule("include.schema.comments", Verdict::Shape, "schema changes carry comments or not"),
@@ -446,6 +486,11 @@ mod tests {
             ("name", Resnapshot),
             ("offset.storage.topic", Resnapshot),
             ("topic.naming.strategy", Resnapshot),
+            ("database.dbname", Resnapshot),
+            ("slot.name", Gap),
+            ("plugin.name", Gap),
+            ("publication.name", Restart),
+            ("publication.autocreate.mode", None),
             ("schema.history.internal.kafka.topic", Resnapshot),
             ("schema.history.internal", Resnapshot),
             ("schema.history.internal.producer.security.protocol", Restart),

@@ -212,6 +212,7 @@ mod tests {
             status: "available".into(),
             engine: "aurora-mysql".into(),
             version: "8.0.mysql_aurora.3.08.0".into(),
+            database: None,
             master_user: "admin".into(),
             endpoint: "e".into(),
             reader_endpoint: "r".into(),

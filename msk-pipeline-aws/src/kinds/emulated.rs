@@ -164,6 +164,7 @@ async fn a_database_lives_and_dies() {
         name: "orders-main".into(),
         engine: "aurora-mysql".into(),
         version: "8.0.mysql_aurora.3.10.3".into(),
+        database: None,
         master_user: "admin".into(),
         port: 3306,
         serverless: Some(Capacity { min: 0.5, max: 8.0 }),

@@ -8,13 +8,13 @@ use aws_sdk_secretsmanager::Client;
 use msk_pipeline_core::kind::CallError;
 use msk_pipeline_verify::cause::Evidence;
 use msk_pipeline_verify::chain::kafka::{Kafka, Login};
-use msk_pipeline_verify::chain::{AwsCredentials, Database, mysql};
+use msk_pipeline_verify::chain::{AwsCredentials, Database, mysql, postgres};
 use msk_pipeline_verify::session::Engine;
 use msk_pipeline_verify::{Check, Secret};
 
 use super::secrets::resolve;
 use crate::Session;
-use crate::components::connector::{CANARY, CLASS, listed, topic};
+use crate::components::connector::{CANARY, Product, listed, topic};
 use crate::evidence::{Told, described};
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -47,8 +47,8 @@ pub struct Ends {
 /// Why a connector can't be looked at here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It reads something else than `MySQL` with Debezium.
-    #[error("its class is {0}: only Debezium's connector for MySQL is looked at")]
+    /// It reads something else than `MySQL` or `PostgreSQL` with Debezium.
+    #[error("its class is {0}: only Debezium's connectors for MySQL and PostgreSQL are looked at")]
     Class(String),
     /// A key that it needs is not there.
     #[error("its configuration has no `{0}`")]
@@ -120,22 +120,27 @@ impl Ends {
     /// Why not.
     pub fn fit(&self) -> Result<(), Unfit> {
         let class = self.config("connector.class").unwrap_or_default();
-        if class != CLASS {
+        if Product::with_class(class).is_none() {
             return Err(Unfit::Class(class.to_owned()));
         }
         let needed = ["database.hostname", "database.user", "database.password", "topic.prefix"];
+        let dbname = (self.engine() == Engine::Postgres).then_some("database.dbname");
         needed
             .into_iter()
+            .chain(dbname)
             .find(|key| self.config(key).is_none())
             .map_or(Ok(()), |key| Err(Unfit::Key(key)))
     }
 
     /// The engine that it reads.
     pub(crate) fn engine(&self) -> Engine {
-        match self.config("connector.class") {
-            Some(class) if class.contains(".postgresql.") => Engine::Postgres,
-            _ => Engine::MySql,
-        }
+        self.product().engine.protocol()
+    }
+
+    /// What it is of Debezium's; of a connector that is unfit it is the usual one.
+    fn product(&self) -> &'static Product {
+        let known = self.config("connector.class").and_then(Product::with_class);
+        known.unwrap_or_else(|| Product::of(Default::default()))
     }
 
     /// Where its database is, without a user.
@@ -143,11 +148,12 @@ impl Ends {
         let config = |key| self.config(key).unwrap_or_default();
         Database {
             host: config("database.hostname").to_owned(),
-            port: config("database.port").parse().unwrap_or(3306),
-            name: None,
+            port: config("database.port").parse().unwrap_or(self.product().engine.port()),
+            name: self.config("database.dbname").map(str::to_owned),
             user: String::new(),
             password: Secret::default(),
-            tls: config("database.ssl.mode") != "disabled",
+            // Whatever else it says, TLS is spoken where the server offers it, as every Aurora cluster does.
+            tls: self.config(self.product().tls.0) != Some(self.product().tls.1[0]),
         }
     }
 
@@ -232,8 +238,24 @@ impl Ends {
         Some((topic, most))
     }
 
-    /// What it needs of its source.
-    pub fn wanted(&self, retention: Option<Duration>) -> mysql::Wanted {
+    /// Its replication slot (PostgreSQL); without one the connector has Debezium's own.
+    pub fn slot(&self) -> &str {
+        self.config("slot.name").unwrap_or("debezium")
+    }
+
+    /// What it needs of a PostgreSQL: its signals come through the publication, too.
+    pub fn wanted_of_postgres(&self) -> postgres::Wanted {
+        let publication = self.config("publication.name").unwrap_or("dbz_publication");
+        let signals = self.signal_table().map(str::to_owned);
+        postgres::Wanted {
+            slot: self.slot().to_owned(),
+            publication: publication.to_owned(),
+            tables: self.tables().into_iter().chain(signals).collect(),
+        }
+    }
+
+    /// What it needs of a MySQL.
+    pub fn wanted_of_mysql(&self, retention: Option<Duration>) -> mysql::Wanted {
         mysql::Wanted {
             tables: self.tables(),
             signal_table: self.signal_table().map(str::to_owned),
@@ -316,9 +338,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_debezium_for_mysql_is_unfit() {
+    fn a_connector_for_postgresql_is_looked_at_as_one() {
+        let of = ends(&[
+            ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
+            ("database.hostname", "h"),
+            ("database.user", "u"),
+            ("database.password", "p"),
+            ("topic.prefix", "t"),
+            TABLES,
+            ("signal.data.collection", "cdc.signal"),
+            ("slot.name", "s"),
+            ("publication.name", "p"),
+        ]);
+        assert_eq!(of.fit(), Err(Unfit::Key("database.dbname")));
+        assert_eq!(of.engine(), Engine::Postgres);
+        assert_eq!((of.place().port, of.place().tls), (5432, true));
+        let wanted = of.wanted_of_postgres();
+        assert_eq!((wanted.slot.as_str(), wanted.publication.as_str()), ("s", "p"));
+        assert_eq!(wanted.tables, ["shop.orders", "shop.a$b", "cdc.signal"]);
+        let plain = ends(&[
+            ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
+            ("database.dbname", "shop"),
+            ("database.sslmode", "disable"),
+        ]);
+        assert_eq!((plain.place().name.as_deref(), plain.place().tls), (Some("shop"), false));
+    }
+
+    #[test]
+    fn what_is_no_debezium_for_a_known_engine_is_unfit() {
         let sink = ends(&[("connector.class", "org.example.Sink")]);
         assert_eq!(sink.fit(), Err(Unfit::Class("org.example.Sink".into())));
-        assert_eq!(ends(&[("connector.class", CLASS)]).fit(), Err(Unfit::Key("database.hostname")));
+        let class = Product::of(crate::components::database::Engine::MySql).class;
+        assert_eq!(ends(&[("connector.class", class)]).fit(), Err(Unfit::Key("database.hostname")));
     }
 }

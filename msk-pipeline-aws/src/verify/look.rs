@@ -9,7 +9,7 @@ use msk_pipeline_verify::chain::connector::{
     judge_diagnosis, judge_secret, judge_state, judge_tasks,
 };
 use msk_pipeline_verify::chain::kafka::Kafka;
-use msk_pipeline_verify::chain::{self, Database, Topics, ago, judge_lag};
+use msk_pipeline_verify::chain::{self, Database, Topics, ago, judge_lag, judge_slot};
 use msk_pipeline_verify::{Check, Outcome, Secret};
 use serde_json::Value;
 
@@ -89,8 +89,16 @@ impl<'a> Looking<'a> {
     /// The source: login, rights, settings.
     pub(super) async fn source(&mut self) {
         let Some(ways) = &self.ways else { return };
-        let wanted = self.ends.wanted(self.look.retention);
-        let checks = chain::check_mysql(&ways.database, &wanted, &self.look.reach).await;
+        let (ends, reach) = (self.ends, &self.look.reach);
+        let checks = match ends.engine() {
+            Engine::MySql => {
+                let wanted = ends.wanted_of_mysql(self.look.retention);
+                chain::check_mysql(&ways.database, &wanted, reach).await
+            }
+            Engine::Postgres => {
+                chain::check_postgres(&ways.database, &ends.wanted_of_postgres(), reach).await
+            }
+        };
         self.add(checks);
     }
 
@@ -115,20 +123,10 @@ impl<'a> Looking<'a> {
                 Ok(None) => Check::pass("last event", "none yet on the topics of its tables"),
                 Err(check) => check,
             });
-            let lag = chain::check_lag(
-                &ways.database,
-                &ways.kafka,
-                &ends.offsets,
-                &ends.name,
-                &look.reach,
-            );
             let young = since.is_some_and(|since| {
                 u128::try_from(look.now - since).unwrap_or(0) < YOUNG.as_millis()
             });
-            checks.push(match lag.await {
-                Ok(lag) => judge_lag(&lag, look.most_behind, young),
-                Err(check) => check,
-            });
+            checks.push(distance(ways, ends, look, young).await);
         }
         self.add(checks);
     }
@@ -148,12 +146,12 @@ impl<'a> Looking<'a> {
         };
         let master = master(self.session, &ways.database).await?;
         let writer = master.as_ref().unwrap_or(&ways.database);
-        let (reach, kafka) = (&self.look.reach, &ways.kafka);
+        let (reach, kafka, engine) = (&self.look.reach, &ways.kafka, self.ends.engine());
         let outcome = async {
             if master.is_some() {
-                canary::prepare(Engine::MySql, writer, &row, reach).await?;
+                canary::prepare(engine, writer, &row, reach).await?;
             }
-            canary::prove(Engine::MySql, writer, kafka, &row, reach, wait).await
+            canary::prove(engine, writer, kafka, &row, reach, wait).await
         };
         let (check, proof) = match outcome.await {
             Ok(proof) => (Check::pass(PROOF, proof.to_string()), Some(proof)),
@@ -161,6 +159,25 @@ impl<'a> Looking<'a> {
         };
         self.add([check]);
         Ok(proof)
+    }
+}
+
+/// How far the connector is behind what its source has written.
+async fn distance(ways: &Ways, ends: &Ends, look: &Look, young: bool) -> Check {
+    let Ways { database, kafka } = ways;
+    match ends.engine() {
+        Engine::MySql => {
+            let lag =
+                chain::check_lag(database, kafka, &ends.offsets, &ends.name, &look.reach).await;
+            lag.map_or_else(|check| check, |lag| judge_lag(&lag, look.most_behind, young))
+        }
+        Engine::Postgres => {
+            let slot = chain::check_slot(database, ends.slot(), &look.reach).await;
+            slot.map_or_else(
+                |check| check,
+                |slot| judge_slot(slot.as_ref(), ends.slot(), look.most_behind, young),
+            )
+        }
     }
 }
 
@@ -249,10 +266,14 @@ fn unproved(error: &CanaryError, row: &Row, writer: &Database, master: bool, end
         _ if master => fail("C-CANARY-STATEMENT", error.to_string()),
         _ => {
             let Row { schema, table, .. } = row;
-            let statements = row.preparation(Engine::MySql).join("; ");
+            let engine = ends.engine();
+            let statements = row.preparation(engine).join("; ");
+            let user = match engine {
+                Engine::MySql => format!("'{}'@'%'", writer.user),
+                Engine::Postgres => format!("\"{}\"", writer.user),
+            };
             let open = format!(
-                "As a user that may: {statements}; GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table} TO '{}'@'%';",
-                writer.user
+                "As a user that may: {statements}; GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table} TO {user};",
             );
             Check::unreachable(PROOF, error.to_string(), open)
         }

@@ -203,7 +203,7 @@ pub fn declared_retention(pipeline: &Pipeline, address: &Address) -> Option<Dura
     let connector: Connector = serde_json::from_value(of(Connector::NAME, section)?).ok()?;
     let source = of(Database::NAME, &connector.source)?;
     let database: Database = serde_json::from_value(source).ok()?;
-    Some(database.binlog_retention())
+    database.binlog_retention()
 }
 
 #[cfg(test)]

@@ -263,6 +263,13 @@ pub struct Target<K: Kind + ?Sized> {
     pub pursuit: Option<Pursuit<K::Call>>,
 }
 
+impl<K: Kind + ?Sized> Target<K> {
+    /// Whether state knows the object, or a run has begun to make it.
+    pub fn is_recorded(&self) -> bool {
+        self.was.is_some() || self.pursuit.is_some()
+    }
+}
+
 /// What `calls` decides on.
 pub struct Case<K: Kind + ?Sized> {
     /// What is wanted; `None` means that the object has to go.

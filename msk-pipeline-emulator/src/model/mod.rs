@@ -1,6 +1,6 @@
 //! Shapes, patterns, enums, required members and URIs, from the AWS service models.
 //!
-//! The tables in `model/*.json` are written by `model/extract.py` (`mysql.json`, which is no service of AWS, by hand) and embedded; each is parsed
+//! The tables in `model/*.json` are written by `model/extract.py` (`database.json`, which is no service of AWS, by hand) and embedded; each is parsed
 //! once, on first use.
 
 use std::collections::BTreeMap;
@@ -272,12 +272,12 @@ macro_rules! tables {
 }
 
 tables!(
+    "database",
     "ec2",
     "iam",
     "kafka",
     "kafkaconnect",
     "logs",
-    "mysql",
     "rds",
     "s3",
     "secretsmanager",

@@ -21,12 +21,12 @@ pub struct Service {
     pub inventory: fn(&World, crate::world::Millis) -> Inventory,
 }
 
+pub mod database;
 pub mod ec2;
 pub mod iam;
 pub mod kafka;
 pub mod kafkaconnect;
 pub mod logs;
-pub mod mysql;
 pub mod rds;
 pub mod s3;
 pub mod secretsmanager;
@@ -34,12 +34,12 @@ pub mod sts;
 
 /// Every service there is.
 pub const SERVICES: &[Service] = &[
+    database::SERVICE,
     ec2::SERVICE,
     iam::SERVICE,
     kafka::SERVICE,
     kafkaconnect::SERVICE,
     logs::SERVICE,
-    mysql::SERVICE,
     rds::SERVICE,
     s3::SERVICE,
     secretsmanager::SERVICE,
@@ -49,12 +49,12 @@ pub const SERVICES: &[Service] = &[
 /// Everything that is refused beyond the shapes of the service models: (service, rule, source).
 pub fn rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let lists: [(&str, &[(&str, &str)]); 9] = [
+        ("database", database::rules::RULES),
         ("ec2", ec2::rules::RULES),
         ("iam", iam::rules::RULES),
         ("kafka", kafka::rules::RULES),
         ("kafkaconnect", kafkaconnect::rules::RULES),
         ("logs", logs::rules::RULES),
-        ("mysql", mysql::rules::RULES),
         ("rds", rds::rules::RULES),
         ("s3", s3::rules::RULES),
         ("secretsmanager", secretsmanager::rules::RULES),

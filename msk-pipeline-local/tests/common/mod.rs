@@ -62,22 +62,28 @@ impl Cloud {
     }
 }
 
-/// A plugin archive with one connector class, which no test has to fetch.
+/// A plugin archive with the connector classes of all examples, which no test has to fetch.
 pub struct Plugin {
     pub sha256: String,
     pub bytes: Vec<u8>,
 }
 
 impl Plugin {
-    const CLASS: &str = "io.debezium.connector.mysql.MySqlConnector";
+    const CLASSES: [&str; 2] = [
+        "io.debezium.connector.mysql.MySqlConnector",
+        "io.debezium.connector.postgresql.PostgresConnector",
+    ];
 
     /// `release` makes the bytes differ, and nothing else.
     fn new(release: &str) -> Self {
         // Major version 55: Java 11.
         let compiled = [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 55];
-        let path = format!("{}.class", Self::CLASS.replace('.', "/"));
+        let path = |class: &str| format!("{}.class", class.replace('.', "/"));
+        let [mysql, postgresql] = Self::CLASSES.map(path);
         let listing = "META-INF/services/org.apache.kafka.connect.source.SourceConnector";
-        let jar = zipped(&[(listing, Self::CLASS.as_bytes()), (&path, &compiled)]);
+        let listed = Self::CLASSES.join("\n");
+        let jar =
+            zipped(&[(listing, listed.as_bytes()), (&mysql, &compiled), (&postgresql, &compiled)]);
         let bytes = zipped(&[("mysql/connector.jar", &jar), ("mysql/RELEASE", release.as_bytes())]);
         let digest = Sha256::digest(&bytes);
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -86,8 +92,8 @@ impl Plugin {
 
     /// What packing would tell of it, for the connectors of all examples.
     pub fn facts(&self) -> Facts {
-        let fact = json!({ "sha256": self.sha256, "size": self.bytes.len(), "class": Self::CLASS });
-        ["orders", "mysql"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
+        let fact = json!({ "sha256": self.sha256, "size": self.bytes.len() });
+        ["orders", "mysql", "postgres"].map(|name| (format!("plugin:{name}"), fact.clone())).into()
     }
 }
 

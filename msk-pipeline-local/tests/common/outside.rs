@@ -96,7 +96,8 @@ fn kind(what: &str) -> String {
         ("logs", object) => format!("aws.cloudwatch.{object}"),
         ("s3", "multipart upload") => "aws.s3.object".to_owned(),
         ("rds", object) => format!("aws.rds.{}", object.trim_start_matches("db-")),
-        ("mysql", object) => format!("mysql.{object}"),
+        ("database", object @ ("publication" | "slot")) => format!("postgres.{object}"),
+        ("database", object) => format!("database.{object}"),
         (service, object) => format!("aws.{service}.{}", object.replace(' ', "-")),
     }
 }

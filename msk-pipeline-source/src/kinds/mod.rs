@@ -4,24 +4,31 @@
 //! While its writer isn't available, what was never recorded doesn't exist either, because the writer is being made; what was is waited for.
 //! What can't be reached from here is refused with what to open; once a run has changed something, it is waited for.
 
+mod publication;
 mod retention;
 mod schema;
 mod signal;
+mod slot;
 mod table;
 mod user;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use msk_pipeline_core::kind::{CallError, Class, Condition, Effect, Next, Proposed, Sent, Status};
+use msk_pipeline_core::kind::{
+    CallError, Case, Class, Condition, Effect, Input, Kind, Next, Proposed, Sent, Status, Target,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Catalogue, Look, Unreached};
 use crate::change::Change;
+use crate::place::Place;
 
+pub use publication::{Props as PublicationProps, Publication};
 pub use retention::{Props as RetentionProps, Retention};
 pub use schema::{Props as SchemaProps, Schema};
 pub use signal::{Props as SignalProps, Signal};
+pub use slot::{Props as SlotProps, Slot};
 pub use table::{Props as TableProps, Table};
 pub use user::{Props as UserProps, User};
 
@@ -80,22 +87,43 @@ impl<T> Seen<T> {
     }
 }
 
-/// A changing statement and where it goes.
+/// What a look finds of an object in a server, of which nothing is asked while it is still to be made, or made anew.
+async fn observe<K: Kind, T>(
+    target: &Target<K>,
+    server: &Input<String>,
+    look: impl Future<Output = Result<Look<T>, CallError>>,
+) -> Result<Option<Seen<T>>, CallError> {
+    if server.known().is_none() {
+        return Ok(None);
+    }
+    Ok(Seen::of(look.await?, target.is_recorded()))
+}
+
+/// What comes first where the object can't be seen; `None` where it can, or where it doesn't exist.
+fn obstacle<K: Kind<Seen = Seen<T>>, T>(
+    case: &Case<K>,
+    with_server: bool,
+) -> Option<Next<K::Call, K::Outputs>> {
+    case.seen.as_ref()?.obstacle(case.want.is_some(), case.pursuit.is_some(), with_server)
+}
+
+/// A changing request and where it goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    /// The cluster.
-    pub cluster: String,
-    /// The statement.
+    /// Where it goes.
+    #[serde(flatten)]
+    pub at: Place,
+    /// What it is.
     pub change: Change,
 }
 
-fn proposed(cluster: &str, effect: Effect, change: Change) -> Proposed<Call> {
+fn proposed(at: &Place, effect: Effect, change: Change) -> Proposed<Call> {
     let op = change.op();
-    Proposed::new(op, effect, Call { cluster: cluster.to_owned(), change })
+    Proposed::new(op, effect, Call { at: at.clone(), change })
 }
 
 async fn perform(catalogue: &Arc<dyn Catalogue>, call: &Call) -> Result<Sent, CallError> {
-    catalogue.change(&call.cluster, &call.change).await?;
+    catalogue.change(&call.at, &call.change).await?;
     Ok(Sent::default())
 }
 
@@ -125,7 +153,7 @@ fn refused<C, O>(unreached: &Unreached) -> Next<C, O> {
     }
 }
 
-/// A failover takes about half a minute (handbook aws.md §4.9: the writer alone has binary logs).
+/// A failover takes about half a minute (handbook aws.md §4.9: the writer alone has binary logs, or slots).
 const ANSWERS: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

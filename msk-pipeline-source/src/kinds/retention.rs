@@ -18,9 +18,10 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed};
+use super::{Call, Seen, observe, obstacle, perform, proposed};
 use crate::catalogue::Catalogue;
 use crate::change::Change;
+use crate::place::Place;
 
 /// The kind.
 pub struct Retention {
@@ -30,8 +31,9 @@ pub struct Retention {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Props {
-    /// The cluster's identifier.
-    pub cluster: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: Place,
     /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
     pub server: Input<String>,
     /// For how many hours.
@@ -68,7 +70,7 @@ impl Kind for Retention {
     type Call = Call;
 
     fn name(props: &Props) -> String {
-        format!("{}/binlog-retention", props.cluster)
+        format!("{}/binlog-retention", props.at.cluster)
     }
 
     fn visibility() -> Duration {
@@ -76,12 +78,9 @@ impl Kind for Retention {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let look = self.catalogue.retention(&target.props.cluster).await?;
-        let recorded = target.was.is_some() || target.pursuit.is_some();
-        Ok(Seen::of(look, recorded).map(|seen| seen.map(Hours)))
+        let Props { at, server, .. } = &target.props;
+        let seen = observe(target, server, self.catalogue.retention(at)).await?;
+        Ok(seen.map(|seen| seen.map(Hours)))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -98,8 +97,7 @@ impl Kind for Retention {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(want) = &case.want else { return Next::Gone };
-        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, false) {
             return next;
         }
         match &case.seen {
@@ -124,7 +122,7 @@ impl Kind for Retention {
 
 fn set(want: &Props, from: Option<u32>) -> Proposed<Call> {
     let change = Change::SetRetention { hours: want.hours };
-    let call = proposed(&want.cluster, Effect::Update, change)
+    let call = proposed(&want.at, Effect::Update, change)
         .fields([Field::new("hours", from, Some(want.hours))])
         .may_change(&["hours"]);
     if from.is_some_and(|from| from > want.hours) {
@@ -153,7 +151,7 @@ mod tests {
     #[test]
     fn it_is_exactly_or_at_least_so_long() {
         let want = |at_least| {
-            Some(Props { cluster: "orders".into(), server: "arn".into(), hours: 168, at_least })
+            Some(Props { at: Place::mysql("orders"), server: "arn".into(), hours: 168, at_least })
         };
         check(want(false), None, "SetRetention");
         check(want(false), Some(Hours(None)), "SetRetention");

@@ -1,11 +1,12 @@
-//! `mysql.schema`: the schema that the tool keeps its tables in.
+//! `database.schema`: the schema that the tool keeps its tables in.
 //!
 //! # Guarantees
 //! One that exists already is used and never dropped. One that was made here is dropped once nothing is in it but the tool's own tables,
 //! which go before it; with a table of somebody else in it, it stays.
 //! # Caveats
 //! * MySQL has no comment of schemas, so it takes no mark: that it was made here is recorded.
-//! * `DROP DATABASE` asks nobody. That the schema is empty is looked at right before it; a table that is made in between goes with it.
+//! * `DROP DATABASE` of MySQL asks nobody. That the schema is empty is looked at right before it; a table that is made in between goes with it.
+//!   PostgreSQL drops none that isn't empty.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed};
+use super::{Call, Seen, made_by_another, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Schema as Found};
 use crate::change::Change;
+use crate::place::Place;
 
 /// The kind.
 pub struct Schema {
@@ -30,8 +32,9 @@ pub struct Schema {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Props {
-    /// The cluster's identifier.
-    pub cluster: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: Place,
     /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
     pub server: Input<String>,
     /// The schema.
@@ -70,14 +73,14 @@ impl Schema {
 
 #[async_trait]
 impl Kind for Schema {
-    const TYPE: &'static str = "mysql.schema";
+    const TYPE: &'static str = "database.schema";
     type Props = Props;
     type Seen = Seen<There>;
     type Outputs = Outputs;
     type Call = Call;
 
     fn name(props: &Props) -> String {
-        format!("{}/{}", props.cluster, props.name)
+        format!("{}/{}", props.at.cluster, props.name)
     }
 
     fn visibility() -> Duration {
@@ -85,16 +88,12 @@ impl Kind for Schema {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, name, .. } = &target.props;
+        let Props { at, server, name, .. } = &target.props;
         let was = target.was.as_ref();
         // One that never became ready was being made.
         let recorded = was.is_some_and(|was| was.outputs.as_ref().is_none_or(|o| o.made_here));
         let made_here = recorded || target.pursuit.is_some();
-        let look = self.catalogue.schema(cluster, name).await?;
-        let seen = Seen::of(look, was.is_some() || target.pursuit.is_some());
+        let seen = observe(target, server, self.catalogue.schema(at, name)).await?;
         Ok(seen.map(|seen| seen.map(|schema| There { schema, made_here })))
     }
 
@@ -109,9 +108,7 @@ impl Kind for Schema {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
         let with_server = was.is_some_and(|was| was.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {
@@ -126,7 +123,7 @@ impl Kind for Schema {
 
     async fn perform(&self, call: &Call, _guard: &Guard) -> Result<Sent, CallError> {
         if let Change::DropSchema { name } = &call.change
-            && let Look::Found(schema) = self.catalogue.schema(&call.cluster, name).await?
+            && let Look::Found(schema) = self.catalogue.schema(&call.at, name).await?
             && !schema.tables.is_empty()
         {
             let tables: Vec<_> = schema.tables.iter().map(String::as_str).collect();
@@ -138,7 +135,7 @@ impl Kind for Schema {
 }
 
 fn create(want: &Props) -> Proposed<Call> {
-    proposed(&want.cluster, Effect::Create, Change::CreateSchema { name: want.name.clone() })
+    proposed(&want.at, Effect::Create, Change::CreateSchema { name: want.name.clone() })
         .fields([Field::new("schema", None::<()>, Some(&want.name))])
         .may_change(&["schema", "made_here"])
 }
@@ -149,7 +146,7 @@ fn delete(was: Option<&Props>, there: &There) -> Next<Call, Outputs> {
         return Next::Kept;
     }
     let change = Change::DropSchema { name: was.name.clone() };
-    Next::Calls(vec![proposed(&was.cluster, Effect::Delete, change)])
+    Next::Calls(vec![proposed(&was.at, Effect::Delete, change)])
 }
 
 #[cfg(test)]
@@ -162,7 +159,7 @@ mod tests {
 
     fn want() -> Props {
         Props {
-            cluster: "orders".into(),
+            at: Place::mysql("orders"),
             server: "arn".into(),
             name: "cdc".into(),
             own: ["signal".into(), "heartbeat".into()].into(),

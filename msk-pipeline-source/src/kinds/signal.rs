@@ -1,4 +1,4 @@
-//! `mysql.snapshot-signal`: that the rows which captured tables have already were asked for.
+//! `database.snapshot-signal`: that the rows which captured tables have already were asked for.
 //!
 //! A connector that reads incrementally streams changes only; a row in its signal table makes it read the tables that the row names. This
 //! resource is the set of tables that were asked for. A table that is added is one row more, after the connector was updated.
@@ -24,9 +24,10 @@ use msk_pipeline_core::kind::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Call, Seen, perform, proposed};
-use crate::catalogue::{Catalogue, Look};
+use super::{Call, Seen, obstacle, perform, proposed};
+use crate::catalogue::Catalogue;
 use crate::change::{Change, TableName};
+use crate::place::Place;
 
 /// The kind.
 pub struct Signal {
@@ -36,8 +37,9 @@ pub struct Signal {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Props {
-    /// The cluster's identifier.
-    pub cluster: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: Place,
     /// The signal table.
     pub table: TableName,
     /// The connector.
@@ -73,14 +75,14 @@ type Was = Recorded<Props, Outputs>;
 
 #[async_trait]
 impl Kind for Signal {
-    const TYPE: &'static str = "mysql.snapshot-signal";
+    const TYPE: &'static str = "database.snapshot-signal";
     type Props = Props;
     type Seen = Seen<There>;
     type Outputs = Outputs;
     type Call = Call;
 
     fn name(props: &Props) -> String {
-        format!("{}/{}/{}", props.cluster, props.table, props.connector)
+        format!("{}/{}/{}", props.at.cluster, props.table, props.connector)
     }
 
     fn visibility() -> Duration {
@@ -88,7 +90,7 @@ impl Kind for Signal {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        let Props { cluster, table, .. } = &target.props;
+        let Props { at, table, .. } = &target.props;
         let known = target.was.as_ref().is_some_and(|was| was.outputs.is_some());
         let pursued = target.pursuit.as_ref().and_then(|p| match &p.call.change {
             Change::InsertRow { id, .. } => Some(id.clone()),
@@ -97,12 +99,9 @@ impl Kind for Signal {
         let Some(id) = pursued else {
             return Ok(known.then_some(Seen::There(There { written: None })));
         };
-        Ok(match self.catalogue.row(cluster, table, &id).await? {
-            Look::Found(()) => Some(Seen::There(There { written: Some(id) })),
-            Look::Unreached(unreached) => Some(Seen::Unreached(unreached)),
-            Look::NotReady(state) => Some(Seen::NotReady(state)),
-            Look::Absent | Look::NoServer => known.then_some(Seen::There(There { written: None })),
-        })
+        let seen = Seen::of(self.catalogue.row(at, table, &id).await?, true);
+        let none = known.then_some(Seen::There(There { written: None }));
+        Ok(seen.map(|seen| seen.map(|()| There { written: Some(id) })).or(none))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -118,8 +117,7 @@ impl Kind for Signal {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let Some(want) = &case.want else { return Next::Gone };
-        let obstacle = |seen: &Self::Seen| seen.obstacle(true, case.pursuit.is_some(), false);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, false) {
             return next;
         }
         let signals = signals(case.was.as_ref());
@@ -174,7 +172,7 @@ fn insert(want: &Props, id: String, new: &BTreeSet<String>) -> Proposed<Call> {
     let change =
         Change::InsertRow { table: want.table.clone(), id, kind: "execute-snapshot".into(), data };
     let what = format!("rows that {} has already come out as `r` events", names.join(", "));
-    proposed(&want.cluster, Effect::Update, change)
+    proposed(&want.at, Effect::Update, change)
         .fields(names.iter().map(|name| Field::new("tables", None::<()>, Some(name))))
         .data(DataEffect::new(Verdict::None, what))
         .may_change(&["signals"])
@@ -188,7 +186,7 @@ mod tests {
 
     fn want(tables: &[&str]) -> Props {
         Props {
-            cluster: "orders".into(),
+            at: Place::mysql("orders"),
             table: TableName::parse("cdc.signal").expect("a table"),
             connector: "orders".into(),
             place: "offsets.1".into(),

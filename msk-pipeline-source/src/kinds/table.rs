@@ -1,4 +1,4 @@
-//! `mysql.table`: a table of the tool's own, for signals or heartbeats.
+//! `database.table`: a table of the tool's own, for signals or heartbeats.
 //!
 //! # Guarantees
 //! Its mark is its comment, in the statement that creates it. One without, or with another's, is never touched.
@@ -17,9 +17,10 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, perform, proposed};
+use super::{Call, Seen, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Table as Found};
 use crate::change::{Change, TableName};
+use crate::place::Place;
 
 /// The kind.
 pub struct Table {
@@ -29,14 +30,18 @@ pub struct Table {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Props {
-    /// The cluster's identifier.
-    pub cluster: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: Place,
     /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
     pub server: Input<String>,
     /// The table.
     pub table: TableName,
     /// Its columns, as in `CREATE TABLE`.
     pub columns: String,
+    /// Updates and deletes tell the whole row that was, not its key alone (PostgreSQL).
+    #[serde(default)]
+    pub whole_rows: bool,
     /// It goes with its cluster when that is deleted.
     #[serde(default)]
     pub with_server: bool,
@@ -58,14 +63,14 @@ impl Table {
 
 #[async_trait]
 impl Kind for Table {
-    const TYPE: &'static str = "mysql.table";
+    const TYPE: &'static str = "database.table";
     type Props = Props;
     type Seen = Seen<Found>;
     type Outputs = Outputs;
     type Call = Call;
 
     fn name(props: &Props) -> String {
-        format!("{}/{}", props.cluster, props.table)
+        format!("{}/{}", props.at.cluster, props.table)
     }
 
     fn visibility() -> Duration {
@@ -73,12 +78,8 @@ impl Kind for Table {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, table, .. } = &target.props;
-        let recorded = target.was.is_some() || target.pursuit.is_some();
-        Ok(Seen::of(self.catalogue.table(cluster, table).await?, recorded))
+        let Props { at, server, table, .. } = &target.props;
+        observe(target, server, self.catalogue.table(at, table)).await
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
@@ -95,9 +96,7 @@ impl Kind for Table {
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let was = case.was.as_ref().map(|was| &was.props);
         let with_server = was.is_some_and(|was| was.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {
@@ -121,8 +120,9 @@ fn create(want: &Props, mark: &Mark) -> Proposed<Call> {
         table: want.table.clone(),
         columns: want.columns.clone(),
         comment: mark.text(),
+        whole_rows: want.whole_rows,
     };
-    proposed(&want.cluster, Effect::Create, change)
+    proposed(&want.at, Effect::Create, change)
         .fields([Field::new("table", None::<()>, Some(want.table.to_string()))])
         .may_change(&["table"])
 }
@@ -133,11 +133,11 @@ fn update(want: &Props, table: &Found, mark: &Mark) -> Next<Call, Outputs> {
     }
     let change = Change::MarkTable { table: want.table.clone(), comment: mark.text() };
     let field = Field::new("comment", Some(&table.comment), Some(mark.text()));
-    Next::Calls(vec![proposed(&want.cluster, Effect::Update, change).fields([field])])
+    Next::Calls(vec![proposed(&want.at, Effect::Update, change).fields([field])])
 }
 
 fn drop_table(was: &Props) -> Proposed<Call> {
-    proposed(&was.cluster, Effect::Delete, Change::DropTable { table: was.table.clone() })
+    proposed(&was.at, Effect::Delete, Change::DropTable { table: was.table.clone() })
 }
 
 #[cfg(test)]
@@ -152,10 +152,11 @@ mod tests {
     fn it_is_made_and_dropped() {
         let kind = Table::new(Arc::new(Nowhere));
         let want = || Props {
-            cluster: "orders".into(),
+            at: Place::mysql("orders"),
             server: "arn".into(),
             table: TableName::parse("cdc.signal").expect("a table"),
             columns: "id INT".into(),
+            whole_rows: false,
             with_server: false,
         };
         let seen = || Some(Seen::There(Found { comment: mark().text() }));

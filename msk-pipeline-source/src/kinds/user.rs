@@ -1,4 +1,4 @@
-//! `mysql.user`: the user that connectors read with, and what it may do.
+//! `database.user`: the user that connectors read with, and what it may do.
 //!
 //! # Guarantees
 //! It has the privileges that are wanted and no others: what somebody added is taken away, and the plan shows it. Its password is that of
@@ -6,9 +6,12 @@
 //! # Caveats
 //! * On MySQL the mark is the user's attribute, in the statement that creates it. MariaDB has none: there a user is ours if state recorded it,
 //!   or if our own create was begun before it was seen.
-//! * A statement is one grant on one object, so that a run that dies leaves a user that the next one completes.
+//! * Of PostgreSQL the mark is the role's comment, made in one transaction with it. What is granted in other databases of the cluster, and attributes
+//!   such as SUPERUSER, are not looked at. A role is dropped once what was granted in this database is taken back; one that owns something, or may
+//!   do something in another database, is refused by the server, which names it.
+//! * A request is one grant on one object, so that a run that dies leaves a user that the next one completes.
 //! # Sources
-//! Privileges: handbook aws.md §4.9, msk.md §8. Attributes: page 'CREATE USER Statement', MySQL 8.0 (from 8.0.21 on).
+//! Privileges: handbook aws.md §4.9, §4.10, msk.md §8. Attributes: page 'CREATE USER Statement', MySQL 8.0 (from 8.0.21 on).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,9 +24,10 @@ use msk_pipeline_core::kind::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Seen, made_by_another, perform, proposed};
+use super::{Call, Seen, made_by_another, observe, obstacle, perform, proposed};
 use crate::catalogue::{Catalogue, Look, Privileges, User as Found};
 use crate::change::Change;
+use crate::place::{Engine, Place};
 
 /// The kind.
 pub struct User {
@@ -33,11 +37,12 @@ pub struct User {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Props {
-    /// The cluster's identifier.
-    pub cluster: String,
+    /// Where it is.
+    #[serde(flatten)]
+    pub at: Place,
     /// An output of the cluster: while it isn't known, the cluster is still to be made, or made anew, and nothing is in it.
     pub server: Input<String>,
-    /// The user; its host is `%`.
+    /// The user; of MySQL its host is `%`.
     pub name: String,
     /// The name of the secret with its password.
     pub secret: String,
@@ -73,14 +78,14 @@ impl User {
 
 #[async_trait]
 impl Kind for User {
-    const TYPE: &'static str = "mysql.user";
+    const TYPE: &'static str = "database.user";
     type Props = Props;
     type Seen = Seen<There>;
     type Outputs = Outputs;
     type Call = Call;
 
     fn name(props: &Props) -> String {
-        format!("{}/{}", props.cluster, props.name)
+        format!("{}/{}", props.at.cluster, props.name)
     }
 
     fn visibility() -> Duration {
@@ -89,13 +94,10 @@ impl Kind for User {
     }
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Self::Seen>, CallError> {
-        if target.props.server.known().is_none() {
-            return Ok(None);
-        }
-        let Props { cluster, name, secret, .. } = &target.props;
-        let ours = target.was.is_some() || target.pursuit.is_some();
-        let look = self.catalogue.user(cluster, name, secret).await?;
-        Ok(Seen::of(look, ours).map(|seen| seen.map(|user| There { user, ours })))
+        let Props { at, server, name, secret, .. } = &target.props;
+        let ours = target.is_recorded();
+        let seen = observe(target, server, self.catalogue.user(at, name, secret)).await?;
+        Ok(seen.map(|seen| seen.map(|user| There { user, ours })))
     }
 
     fn mark(seen: &Self::Seen) -> MarkSeen {
@@ -119,14 +121,12 @@ impl Kind for User {
 
     fn calls(&self, case: &Case<Self>) -> Next<Call, Outputs> {
         let with_server = case.was.as_ref().is_some_and(|was| was.props.with_server);
-        let begun = case.pursuit.is_some();
-        let obstacle = |seen: &Self::Seen| seen.obstacle(case.want.is_some(), begun, with_server);
-        if let Some(next) = case.seen.as_ref().and_then(obstacle) {
+        if let Some(next) = obstacle(case, with_server) {
             return next;
         }
         match (&case.want, &case.seen) {
-            (None, Some(_)) => match &case.was {
-                Some(was) => Next::Calls(vec![drop_user(&was.props)]),
+            (None, Some(seen)) => match &case.was {
+                Some(was) => Next::Calls(remove(&was.props, seen)),
                 None => Next::Gone,
             },
             (None, None) => Next::Gone,
@@ -144,7 +144,7 @@ impl Kind for User {
             return done;
         }
         // A mark tells whose it is; without one it can only be somebody else's.
-        match self.catalogue.user(&call.cluster, name, secret).await? {
+        match self.catalogue.user(&call.at, name, secret).await? {
             Look::Found(Found { attribute: Some(_), .. }) => done,
             _ => done.map_err(made_by_another),
         }
@@ -157,7 +157,7 @@ fn create(want: &Props, mark: &Mark) -> Vec<Proposed<Call>> {
         secret: want.secret.clone(),
         attribute: mark.tags(),
     };
-    let create = proposed(&want.cluster, Effect::Create, change)
+    let create = proposed(&want.at, Effect::Create, change)
         .fields([
             Field::new("user", None::<()>, Some(&want.name)),
             Field::new("secret", None::<()>, Some(&want.secret)),
@@ -173,7 +173,7 @@ fn update(want: &Props, user: &Found, mark: &Mark) -> Next<Call, Outputs> {
         && from.as_ref() != Some(&mark.lineage)
     {
         let change = Change::MarkUser { name: want.name.clone(), attribute: mark.tags() };
-        calls.push(proposed(&want.cluster, Effect::Update, change).fields([Field::new(
+        calls.push(proposed(&want.at, Effect::Update, change).fields([Field::new(
             "attribute",
             from,
             Some(&mark.lineage),
@@ -187,7 +187,7 @@ fn update(want: &Props, user: &Found, mark: &Mark) -> Next<Call, Outputs> {
             "connectors that hold the former password connect again with the secret's",
         );
         calls.push(
-            proposed(&want.cluster, Effect::Update, change)
+            proposed(&want.at, Effect::Update, change)
                 .fields([Field::new("password", Some(from), Some(to))])
                 .data(effect),
         );
@@ -224,7 +224,7 @@ fn grants(want: &Props, has: &Privileges) -> Vec<Proposed<Call>> {
                 .map(|p| Field::new(format!("privileges.{on}"), None::<()>, Some(p)))
                 .collect();
             let change = Change::Grant { name: want.name.clone(), on, privileges };
-            proposed(&want.cluster, Effect::Update, change).fields(fields)
+            proposed(&want.at, Effect::Update, change).fields(fields)
         })
         .collect()
 }
@@ -240,9 +240,20 @@ fn revokes(want: &Props, has: &Privileges) -> Vec<Proposed<Call>> {
                 .map(|p| Field::new(format!("privileges.{on}"), Some(p), None::<()>))
                 .collect();
             let change = Change::Revoke { name: want.name.clone(), on, privileges };
-            proposed(&want.cluster, Effect::Update, change).fields(fields)
+            proposed(&want.at, Effect::Update, change).fields(fields)
         })
         .collect()
+}
+
+/// What takes a user away. PostgreSQL drops no role that may still do something.
+fn remove(was: &Props, seen: &Seen<There>) -> Vec<Proposed<Call>> {
+    let mut calls = Vec::new();
+    if let (Engine::Postgres, Seen::There(there)) = (was.at.engine(), seen) {
+        let nothing = Props { privileges: Privileges::new(), ..was.clone() };
+        calls.extend(revokes(&nothing, &there.user.privileges));
+    }
+    calls.push(drop_user(was));
+    calls
 }
 
 fn drop_user(was: &Props) -> Proposed<Call> {
@@ -250,7 +261,7 @@ fn drop_user(was: &Props) -> Proposed<Call> {
         Verdict::Restart,
         format!("whoever connects as `{}` is shut out", was.name),
     );
-    proposed(&was.cluster, Effect::Delete, Change::DropUser { name: was.name.clone() }).data(effect)
+    proposed(&was.at, Effect::Delete, Change::DropUser { name: was.name.clone() }).data(effect)
 }
 
 #[cfg(test)]
@@ -263,7 +274,7 @@ mod tests {
 
     fn want() -> Props {
         Props {
-            cluster: "orders".into(),
+            at: Place::mysql("orders"),
             server: "arn".into(),
             name: "debezium".into(),
             secret: "s".into(),
@@ -314,6 +325,8 @@ mod tests {
         };
         assert_eq!(deletion(found(|_| ()), want()), "DropUser restart");
         assert_eq!(deletion(None, want()), "gone");
+        let postgres = Props { at: Place::postgres("orders", "shop"), ..want() };
+        assert_eq!(deletion(found(|_| ()), postgres), "Revoke, Revoke, DropUser restart");
         let away =
             || Some(Seen::Unreached(crate::Unreached { what: "w".into(), open: "o".into() }));
         assert_eq!(deletion(away(), want()), "refuse");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::mysql::BinlogPosition;
+use super::postgres::Slot;
 use crate::check::Check;
 
 /// Where the server's binary log ends and what a connector has committed.
@@ -73,9 +74,62 @@ pub fn judge_lag(lag: &Lag, most: u64, young: bool) -> Check {
     }
 }
 
+/// Judges a replication slot by what its reader has confirmed: `most` bytes of WAL behind are fine. `young`: the connector runs since so short a
+/// time that it need not read yet. Pure.
+pub fn judge_slot(slot: Option<&Slot>, name: &str, most: u64, young: bool) -> Check {
+    const NAME: &str = "replication slot distance";
+    let values = [("slot", name), ("slot.name", name)];
+    let Some(slot) = slot else {
+        let found = format!("there is no slot {name}");
+        return Check::fail(NAME, "C-PG-SLOT-MISSING", found, &values);
+    };
+    if slot.wal_status.as_deref() == Some("lost") {
+        return Check::fail(NAME, "C-PG-SLOT-LOST", "wal_status = lost", &values);
+    }
+    if !slot.active && !young {
+        let found =
+            format!("nobody reads the slot {name}, and the server keeps all that is written");
+        return Check::fail(NAME, "C-LAG", found, &[])
+            .advise("Look at `explain`: a connector that runs holds its slot.");
+    }
+    match slot.behind.and_then(|behind| u64::try_from(behind).ok()) {
+        None => Check::unreachable(
+            NAME,
+            format!("what the slot {name} holds back"),
+            "Ask at the cluster's writer endpoint: a reader has no slots.",
+        ),
+        Some(behind) if behind <= most => Check::pass(NAME, format!("{behind} bytes")),
+        Some(behind) => Check::fail(
+            NAME,
+            "C-LAG",
+            format!("{behind} bytes; more than {most} bytes is far behind"),
+            &[],
+        )
+        .advise("If it shrinks, wait. If it grows, the connector is slower than the source: a larger `max.batch.size`, or more MCUs.")
+        .advise("The server keeps all of it until it is read: watch its free storage."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_is_judged() {
+        let slot = |active, behind| Slot { active, wal_status: Some("reserved".into()), behind };
+        let code = |slot: Option<&Slot>, young| {
+            judge_slot(slot, "s", 1_000, young).code().map(str::to_owned)
+        };
+        assert_eq!(code(Some(&slot(true, Some(1_000))), false), None);
+        assert_eq!(code(Some(&slot(true, Some(1_001))), false).as_deref(), Some("C-LAG"));
+        assert_eq!(code(Some(&slot(false, Some(0))), false).as_deref(), Some("C-LAG"));
+        assert_eq!(code(Some(&slot(false, Some(0))), true), None);
+        assert_eq!(code(None, true).as_deref(), Some("C-PG-SLOT-MISSING"));
+        let lost = Slot { wal_status: Some("lost".into()), ..slot(true, None) };
+        assert_eq!(code(Some(&lost), true).as_deref(), Some("C-PG-SLOT-LOST"));
+        let unknown = judge_slot(Some(&slot(true, None)), "s", 0, false);
+        assert!(!unknown.passed() && !unknown.failed(), "{unknown}");
+    }
 
     #[expect(clippy::unnecessary_wraps, reason = "as it is compared")]
     fn at(file: &str, position: u64) -> Option<BinlogPosition> {

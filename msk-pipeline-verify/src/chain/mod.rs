@@ -20,7 +20,7 @@ mod socks;
 use std::time::Duration;
 
 pub use iam::AwsCredentials;
-pub use lag::{Lag, judge_lag};
+pub use lag::{Lag, judge_lag, judge_slot};
 
 use crate::check::Check;
 use crate::reach::Reach;
@@ -199,6 +199,20 @@ pub async fn check_lag(
     // The answers are there; how the session ends changes nothing.
     _ = session.disconnect().await;
     Ok(Lag { server, committed, files })
+}
+
+/// Looks at a replication slot and how far its reader is behind what the server has written; `None` if there is none of that name.
+pub async fn check_slot(
+    database: &Database,
+    slot: &str,
+    reach: &Reach,
+) -> Result<Option<postgres::Slot>, Check> {
+    let session = postgres::connect(database, reach).await?;
+    let wanted = postgres::Wanted { slot: slot.to_owned(), ..postgres::Wanted::default() };
+    let facts = postgres::facts(&session.client, &wanted).await;
+    facts
+        .map(|facts| facts.slot)
+        .map_err(|e| Check::fail("replication slot distance", "C-DB-SESSION", e.to_string(), &[]))
 }
 
 /// When the newest of the events of some topics was written, in milliseconds since 1970, and on which; `None` if they hold none. Topics

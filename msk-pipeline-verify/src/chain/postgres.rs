@@ -160,8 +160,9 @@ fn table(facts: &PostgresFacts, name: &str, role: &str, wanted: &Wanted) -> Vec<
 }
 
 /// A session with the task that drives it; the task ends with the session.
-pub(crate) struct Session {
-    pub(crate) client: Client,
+pub struct Session {
+    /// What statements are sent by.
+    pub client: Client,
     driver: JoinHandle<()>,
 }
 
@@ -172,7 +173,7 @@ impl Drop for Session {
 }
 
 /// Opens a session, or says why there is none.
-pub(crate) async fn connect(database: &Database, reach: &Reach) -> Result<Session, Check> {
+pub async fn connect(database: &Database, reach: &Reach) -> Result<Session, Check> {
     let (host, port) = (database.host.as_str(), database.port);
     reach.connects(host, port).await.map_err(|e| unreached(Server::Database, host, port, &e))?;
     let mut config = Config::new();

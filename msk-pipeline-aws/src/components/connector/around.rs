@@ -2,10 +2,12 @@
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::Expansion;
+use msk_pipeline_core::kind::Input;
 
-use super::Connector;
-use crate::components::database::Database;
+use super::{Connector, Product};
+use crate::components::database::{Database, Engine};
 use crate::components::kafka::{Kafka, Listener};
+use crate::kinds::aurora_cluster::AuroraCluster;
 
 /// The cluster that a connector writes to.
 pub(super) struct Cluster<'a> {
@@ -50,6 +52,21 @@ impl Source<'_> {
 
     pub(super) fn existing(&self) -> bool {
         self.database.existing.is_some()
+    }
+
+    /// An output of its cluster, of which nothing can be asked before it is known.
+    pub(super) fn server(&self) -> Input<String> {
+        Input::output(self.address("cluster"), AuroraCluster::CLUSTER_ARN)
+    }
+
+    /// The connector that reads it.
+    pub(super) fn product(&self) -> &'static Product {
+        Product::of(self.database.engine())
+    }
+
+    /// Whether its connector keeps the history of schemas in a topic: PostgreSQL tells the schema beside each change.
+    pub(super) fn has_history(&self) -> bool {
+        self.database.engine() == Engine::MySql
     }
 }
 

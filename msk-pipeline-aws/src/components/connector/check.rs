@@ -1,31 +1,16 @@
 //! What can't work, or should be looked at: found before the first request, each with what to do.
 
+mod postgresql;
+
 use msk_pipeline_core::dsl::Expansion;
 use msk_pipeline_verify::cause::is_reserved_worker_key;
 
 use super::around::{self, Cluster, Source};
-use super::keys::{
-    BOOLEANS, FREE_PREFIXES, KNOWN, NUMBERS, RENAMED, VALUES, WORKER_CONSUMER, WORKER_PRODUCER,
-};
+use super::keys::{FREE_PREFIXES, WORKER_CONSUMER, WORKER_PRODUCER};
+use super::product::Product;
 use super::{Connector, PROVIDER, Parts, Snapshot};
+use crate::components::database::Engine;
 use crate::components::kafka::Listener;
-
-/// Keys that a section's own key sets, and which one.
-const OWN: &[(&str, &str)] = &[
-    ("topic.prefix", "`prefix`"),
-    ("table.include.list", "`tables`"),
-    ("database.include.list", "`tables`"),
-    ("database.hostname", "`source`"),
-    ("database.port", "`source`"),
-    ("database.user", "`secret`"),
-    ("database.password", "`secret`"),
-    ("database.server.id", "`server_id`"),
-    ("schema.history.internal.kafka.topic", "`generation`"),
-    ("schema.history.internal.kafka.bootstrap.servers", "`kafka`"),
-    ("transforms", "`transforms`"),
-    ("topic.creation.default.partitions", "`topics.partitions`"),
-    ("topic.creation.default.replication.factor", "`topics.replication`"),
-];
 
 pub(super) fn check(
     connector: &Connector,
@@ -38,15 +23,20 @@ pub(super) fn check(
     if matches!(&connector.plugin, Some(Parts::Several(parts)) if parts.is_empty()) {
         cx.error("plugin", "the plugin has no part", "leave `plugin` out for Debezium 2.7.4");
     }
-    capacity(connector, cx);
+    let product = source.product();
+    capacity(connector, product, cx);
     listener(connector, cluster, cx);
     topics(connector, cluster, cx);
     secret(source, cx);
-    neighbours(connector, name, cx);
+    neighbours(connector, name, source, cx);
+    match product.engine {
+        Engine::MySql => mysql(connector, cx),
+        Engine::PostgreSql => postgresql::check(connector, name, cx),
+    }
     transforms(connector, cx);
     snapshot(connector, source, cx);
     for (key, value) in &connector.config {
-        configuration(key, value, connector, cx);
+        configuration(key, value, connector, product, cx);
     }
     queue(connector, cx);
     for key in connector.worker.keys() {
@@ -69,12 +59,21 @@ fn tables(connector: &Connector, cx: &mut Expansion<'_>) {
     }
 }
 
-fn capacity(connector: &Connector, cx: &mut Expansion<'_>) {
+/// What a connector that reads a binary log can't have.
+fn mysql(connector: &Connector, cx: &mut Expansion<'_>) {
+    for (key, given) in [("slot", &connector.slot), ("publication", &connector.publication)] {
+        if given.is_some() {
+            cx.error(key, format!("Aurora MySQL has no {key}"), "leave it out");
+        }
+    }
+}
+
+fn capacity(connector: &Connector, product: &Product, cx: &mut Expansion<'_>) {
     let capacity = &connector.capacity;
     if capacity.autoscaling {
         cx.error(
             "capacity.autoscaling",
-            "Debezium's MySQL connector is a single task, which autoscaling can't divide, and it would override tasks.max",
+            format!("Debezium's {} connector is a single task, which autoscaling can't divide, and it would override tasks.max", product.title),
             "leave it out; give the worker more MCUs: capacity = { mcu = 2 }",
         );
     }
@@ -89,7 +88,8 @@ fn capacity(connector: &Connector, cx: &mut Expansion<'_>) {
         cx.warn(
             "capacity.workers",
             format!(
-                "Debezium's MySQL connector is a single task: {} of {} workers idle, and cost",
+                "Debezium's {} connector is a single task: {} of {} workers idle, and cost",
+                product.title,
                 capacity.workers - 1,
                 capacity.workers
             ),
@@ -191,7 +191,7 @@ fn secret(source: &Source<'_>, cx: &mut Expansion<'_>) {
 }
 
 /// What two connectors must not share.
-fn neighbours(connector: &Connector, name: &str, cx: &mut Expansion<'_>) {
+fn neighbours(connector: &Connector, name: &str, source: &Source<'_>, cx: &mut Expansion<'_>) {
     let cluster = around::cluster_of(connector, cx);
     let prefix = super::prefix(connector, name, cx);
     let server_id = super::server_id(connector, name, cx);
@@ -200,11 +200,28 @@ fn neighbours(connector: &Connector, name: &str, cx: &mut Expansion<'_>) {
         if other_name >= name {
             continue;
         }
-        if other.source == connector.source && super::server_id(other, other_name, cx) == server_id
-        {
+        let same_source = other.source == connector.source;
+        let mysql = source.product().engine == Engine::MySql;
+        if same_source && mysql && super::server_id(other, other_name, cx) == server_id {
             cx.error(
                 "server_id",
                 format!("`connector.{other_name}` reads the same database as replica {server_id}, and the server throws one of two out"),
+                "give each its own, or leave them out",
+            );
+        }
+        let publication = connector.publication(name, cx);
+        if same_source && !mysql && other.publication(other_name, cx) == publication {
+            cx.error(
+                "publication",
+                format!("`connector.{other_name}` has the publication `{publication}`, too, and each has its own tables"),
+                "give each its own, or leave them out",
+            );
+        }
+        let slot = connector.slot(name, cx);
+        if same_source && !mysql && other.slot(other_name, cx) == slot {
+            cx.error(
+                "slot",
+                format!("`connector.{other_name}` reads the slot `{slot}`, too, and a slot has one reader"),
                 "give each its own, or leave them out",
             );
         }
@@ -243,7 +260,8 @@ fn transforms(connector: &Connector, cx: &mut Expansion<'_>) {
 }
 
 fn snapshot(connector: &Connector, source: &Source<'_>, cx: &mut Expansion<'_>) {
-    if connector.snapshot == Snapshot::Initial {
+    let locks = source.product().engine == Engine::MySql;
+    if locks && connector.snapshot == Snapshot::Initial {
         cx.warn(
             "snapshot",
             "Aurora refuses the global read lock, so an initial snapshot locks every captured table until it is done: writers wait",
@@ -257,10 +275,17 @@ fn snapshot(connector: &Connector, source: &Source<'_>, cx: &mut Expansion<'_>) 
     }
 }
 
-fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansion<'_>) {
+fn configuration(
+    key: &str,
+    value: &str,
+    connector: &Connector,
+    product: &Product,
+    cx: &mut Expansion<'_>,
+) {
     let at = under("config", key);
-    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == key) {
-        let own = OWN.iter().find(|(k, _)| k == new).map(|(_, own)| format!(", which {own} sets"));
+    let keys = product.keys;
+    if let Some((_, new)) = keys.renamed.iter().find(|(old, _)| *old == key) {
+        let own = keys.owner(new).map(|own| format!(", which {own} sets"));
         cx.error(
             &at,
             format!("`{key}` is a name of Debezium 1.x, which 2.7 ignores"),
@@ -276,7 +301,18 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
         );
         return;
     }
-    if let Some((_, own)) = OWN.iter().find(|(k, _)| *k == key) {
+    if let Some((_, whose)) = keys.foreign.iter().find(|(foreign, _)| *foreign == key) {
+        cx.error(
+            &at,
+            format!(
+                "`{key}` is a key of Debezium's {whose} connector, and this one is for {}",
+                product.title
+            ),
+            "leave it out",
+        );
+        return;
+    }
+    if let Some(own) = keys.owner(key) {
         cx.error(&at, format!("`{key}` is set by {own} of the section"), "leave it out here");
         return;
     }
@@ -293,12 +329,14 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
             );
             return;
         }
-        "connector.class" if value != super::CLASS => {
-            cx.error(&at, "only Debezium's MySQL connector is generated here", "leave it out");
+        "connector.class" if value != product.class => {
+            let message = format!("only Debezium's {} connector is generated here", product.title);
+            cx.error(&at, message, "leave it out");
             return;
         }
         "tasks.max" if value != "1" => {
-            cx.error(&at, "Debezium's MySQL connector is a single task", "leave `tasks.max` out");
+            let message = format!("Debezium's {} connector is a single task", product.title);
+            cx.error(&at, message, "leave `tasks.max` out");
             return;
         }
         "table.exclude.list" | "database.exclude.list" => {
@@ -325,7 +363,7 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
         return;
     }
     secrets(key, value, connector, &at, cx);
-    if let Some((_, values)) = VALUES.iter().find(|(k, _)| *k == key)
+    if let Some((_, values)) = keys.values.iter().find(|(k, _)| *k == key)
         && !values.contains(&value.to_ascii_lowercase().as_str())
     {
         cx.error(
@@ -336,13 +374,13 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
     }
     // What comes out of a secret can't be judged.
     if !value.contains("${") {
-        ranges(key, value, &at, cx);
+        ranges(key, value, product, &at, cx);
     }
-    contradictions(key, value, connector, &at, cx);
+    contradictions(key, value, connector, product, &at, cx);
     let free = FREE_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
     if !free
-        && !KNOWN.contains(&key)
-        && let Some(near) = nearest(key, KNOWN)
+        && !keys.known.contains(&key)
+        && let Some(near) = nearest(key, keys.known)
     {
         cx.warn(
             &at,
@@ -353,9 +391,9 @@ fn configuration(key: &str, value: &str, connector: &Connector, cx: &mut Expansi
 }
 
 /// Values that no setting of the key can have.
-fn ranges(key: &str, value: &str, at: &str, cx: &mut Expansion<'_>) {
+fn ranges(key: &str, value: &str, product: &Product, at: &str, cx: &mut Expansion<'_>) {
     let lower = value.to_ascii_lowercase();
-    if BOOLEANS.contains(&key) && !matches!(lower.as_str(), "true" | "false") {
+    if product.keys.booleans.contains(&key) && !matches!(lower.as_str(), "true" | "false") {
         cx.error(at, format!("`{value}` is no value of `{key}`"), "known: true, false");
     }
     if key == "skipped.operations"
@@ -368,7 +406,12 @@ fn ranges(key: &str, value: &str, at: &str, cx: &mut Expansion<'_>) {
         );
     }
     let number = value.trim().parse::<i64>();
-    let known = NUMBERS.iter().find(|(k, ..)| *k == key).map(|&(_, least, most)| (least, most));
+    let known = product
+        .keys
+        .numbers
+        .iter()
+        .find(|(k, ..)| *k == key)
+        .map(|&(_, least, most)| (least, most));
     let topic = key.strip_prefix("topic.creation.").map(|rest| rest.split_once('.'));
     // Without a number these ask the broker; without a limit records stay for ever.
     let of_topic = match topic {
@@ -421,8 +464,21 @@ fn secrets(key: &str, value: &str, connector: &Connector, at: &str, cx: &mut Exp
     }
 }
 
-fn contradictions(key: &str, value: &str, connector: &Connector, at: &str, cx: &mut Expansion<'_>) {
+fn contradictions(
+    key: &str,
+    value: &str,
+    connector: &Connector,
+    product: &Product,
+    at: &str,
+    cx: &mut Expansion<'_>,
+) {
+    let (tls, plain) = product.tls;
     match (key, value.to_ascii_lowercase().as_str()) {
+        ("snapshot.mode", "never") if product.engine == Engine::PostgreSql => cx.warn(
+            at,
+            "`never` is deprecated, and Debezium 3 refuses it",
+            "it is called no_data",
+        ),
         ("snapshot.mode", "never") => cx.warn(
             at,
             "without a snapshot the connector knows no table, unless the binary log begins with their creation",
@@ -438,15 +494,34 @@ fn contradictions(key: &str, value: &str, connector: &Connector, at: &str, cx: &
             format!("`{value}` is deprecated, and Debezium 3 refuses it"),
             "it is called no_data, and recovery",
         ),
-        ("snapshot.locking.mode", "none") if connector.snapshot == Snapshot::Initial => cx.warn(
+        ("snapshot.locking.mode", "none")
+            if connector.snapshot == Snapshot::Initial && product.engine == Engine::MySql =>
+        {
+            cx.warn(
             at,
             "what is committed while an initial snapshot starts is missed without a lock",
             "use `snapshot = \"incremental\"`",
-        ),
-        ("database.ssl.mode", "disabled" | "preferred") => cx.warn(
+        );
+        }
+        (_, mode) if key == tls && plain.contains(&mode) => cx.warn(
             at,
             "the password and every row may travel in the clear",
-            "leave it out: it is `required`, which every Aurora cluster offers",
+            "leave it out: TLS is required, which every Aurora cluster offers",
+        ),
+        ("plugin.name", plugin) if plugin != "pgoutput" => cx.error(
+            at,
+            format!("Aurora has no output plugin `{plugin}` that Debezium can use"),
+            "leave it out: it is pgoutput",
+        ),
+        ("publication.autocreate.mode", "all_tables" | "filtered") => cx.warn(
+            at,
+            "the capture user owns no table, so it can make no publication of them: the connector fails where the publication is missing",
+            "leave it out: the publication is made before the connector",
+        ),
+        ("slot.drop.on.stop", "true") => cx.error(
+            at,
+            "each stop drops the slot, also that of an update: what is changed until the next start is missed",
+            "leave it out: the slot is dropped with the connector",
         ),
         ("errors.tolerance", "all") => cx.warn(
             at,

@@ -1,5 +1,8 @@
 //! The configuration that is generated: of the connector, and of its workers. The user's keys come last and win.
 
+mod mysql;
+mod postgresql;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -7,7 +10,7 @@ use msk_pipeline_core::kind::Input;
 
 use super::around::{Cluster, Source};
 use super::{CANARY, Connector, PROVIDER, Snapshot};
-use crate::components::kafka::Listener;
+use crate::components::database::Engine;
 
 /// The configuration of the connector.
 pub(super) type Configuration = BTreeMap<String, Input<String>>;
@@ -23,100 +26,62 @@ pub(super) struct Names {
     pub(super) prefix: String,
     pub(super) history: String,
     pub(super) offsets: String,
+    /// The replication slot (PostgreSQL).
+    pub(super) slot: String,
+    /// The publication (PostgreSQL).
+    pub(super) publication: String,
 }
 
-/// What a transform of Kafka Connect, here `PREFIX.`, needs to log in with IAM (handbook msk.md §7.3).
-const IAM: &[(&str, &str)] = &[
-    ("security.protocol", "SASL_SSL"),
-    ("sasl.mechanism", "AWS_MSK_IAM"),
-    ("sasl.jaas.config", "software.amazon.msk.auth.iam.IAMLoginModule required;"),
-    ("sasl.client.callback.handler.class", "software.amazon.msk.auth.iam.IAMClientCallbackHandler"),
-];
+/// What a configuration is made for.
+pub(super) struct Subject<'a> {
+    pub(super) connector: &'a Connector,
+    pub(super) names: &'a Names,
+    pub(super) cluster: &'a Cluster<'a>,
+    pub(super) source: &'a Source<'a>,
+    pub(super) server_id: i64,
+}
 
-/// The whole configuration of a Debezium connector for `MySQL`, version 2.7.
-pub(super) fn connector(
-    connector: &Connector,
-    names: &Names,
-    cluster: &Cluster<'_>,
-    source: &Source<'_>,
-    server_id: i64,
-) -> Configuration {
+impl Subject<'_> {
+    /// Captured tables: those of the section, and the tool's own.
+    fn tables(&self) -> Vec<String> {
+        let signal = self.source.database.signal_table();
+        let mut tables = self.connector.tables.clone();
+        // Signals are read from the log of changes, so their table is captured like any other.
+        let own = [
+            (self.connector.snapshot == Snapshot::Incremental).then(|| signal.to_owned()),
+            // The proof by a row needs a table that is captured and nobody else's; until it is made, its name stands for nothing.
+            Some(canary_table(signal)),
+        ];
+        for table in own.into_iter().flatten() {
+            if !tables.contains(&table) {
+                tables.push(table);
+            }
+        }
+        tables
+    }
+}
+
+/// The whole configuration of a Debezium connector, version 2.7.
+pub(super) fn connector(subject: &Subject<'_>) -> Configuration {
+    let Subject { connector, names, source, .. } = subject;
     let mut all = Configuration::new();
     let mut put = |key: &str, value: &str| {
         all.insert(key.to_owned(), Input::Known(value.to_owned()));
     };
     let placeholder = |key: &str| format!("${{{PROVIDER}:{}:{key}}}", source.secret);
 
-    put("connector.class", super::CLASS);
-    // One task reads one binary log, whatever the capacity.
+    put("connector.class", source.product().class);
+    // One task reads one log, whatever the capacity.
     put("tasks.max", "1");
     put("topic.prefix", &names.prefix);
 
     put("database.port", &source.database.port_or_default().to_string());
     put("database.user", &placeholder("username"));
     put("database.password", &placeholder("password"));
-    put("database.server.id", &server_id.to_string());
-    // Debezium's default, `preferred`, falls back to no encryption in silence. Every Aurora cluster speaks TLS, and 8.4 nothing else.
-    put("database.ssl.mode", "required");
-
-    let signal = source.database.signal_table();
-    let incremental = connector.snapshot == Snapshot::Incremental;
-    let mut tables: Vec<&str> = connector.tables.iter().map(String::as_str).collect();
-    // Signals are read from the binary log, so their table is captured like any other.
-    if incremental && !tables.contains(&signal) {
-        tables.push(signal);
-    }
-    // The proof by a row needs a table that is captured and nobody else's; until it is made, its name stands for nothing.
-    let canary = canary_table(signal);
-    if !tables.contains(&canary.as_str()) {
-        tables.push(&canary);
-    }
-    let mut databases: Vec<&str> =
-        tables.iter().filter_map(|t| t.split_once('.')).map(|(database, _)| database).collect();
-    databases.sort_unstable();
-    databases.dedup();
-    let list = |items: &[&str]| {
-        let quoted: Vec<_> = items.iter().map(|item| item.replace('$', "\\$")).collect();
-        quoted.join(",")
-    };
-    put("database.include.list", &list(&databases));
-    put("table.include.list", &list(&tables));
-
-    match connector.snapshot {
-        Snapshot::Incremental => {
-            put("snapshot.mode", "no_data");
-            put("snapshot.locking.mode", "none");
-            put("signal.enabled.channels", "source");
-            put("signal.data.collection", signal);
-            put("incremental.snapshot.allow.schema.changes", "true");
-        }
-        Snapshot::NoData => {
-            put("snapshot.mode", "no_data");
-            put("snapshot.locking.mode", "none");
-        }
-        // Without the lock, what is committed between the snapshot's start and the reading of the binlog position is missed.
-        Snapshot::Initial => {
-            put("snapshot.mode", "initial");
-            put("snapshot.locking.mode", "minimal");
-        }
-    }
-
-    put("schema.history.internal.kafka.topic", &names.history);
-    // Schemas of tables that are not captured yet are kept, so that adding one needs no new history.
-    put("schema.history.internal.store.only.captured.tables.ddl", "false");
-    put("schema.history.internal.store.only.captured.databases.ddl", "false");
-    // Its clients are the connector's own, which the workers' settings don't reach: once for each.
-    for client in ["producer", "consumer"] {
-        let prefix = format!("schema.history.internal.{client}");
-        match cluster.listener {
-            Listener::Iam => {
-                for (key, value) in IAM {
-                    put(&format!("{prefix}.{key}"), value);
-                }
-            }
-            Listener::Tls => put(&format!("{prefix}.security.protocol"), "SSL"),
-            Listener::Plaintext | Listener::Scram => {}
-        }
+    put("table.include.list", &list(subject.tables().iter().map(String::as_str)));
+    if connector.snapshot == Snapshot::Incremental {
+        put("signal.enabled.channels", "source");
+        put("signal.data.collection", source.database.signal_table());
     }
 
     for side in ["key", "value"] {
@@ -126,33 +91,46 @@ pub(super) fn connector(
     // Without a schema beside it nobody could read the bytes that `precise` writes.
     put("decimal.handling.mode", "string");
     put("tombstones.on.delete", "true");
-    put("include.schema.changes", "true");
-
-    // A silent database still moves the place on, before the binary log is purged behind it.
+    // A silent database still moves the place on, before what comes after it is purged, or fills the disk.
     put("heartbeat.interval.ms", &millis(connector.heartbeat.as_deref().unwrap_or("30s")));
-    if source.database.is_prepared() {
-        // In the table its time can be seen by everybody who reads the database.
-        let table = source.database.heartbeat_table();
-        put(
-            "heartbeat.action.query",
-            &format!(
-                "INSERT INTO {table} (connector, beat) VALUES ('{}', NOW(3)) ON DUPLICATE KEY UPDATE beat = NOW(3)",
-                names.connector
-            ),
-        );
+
+    put("errors.tolerance", "none");
+    put("errors.log.enable", "true");
+    // Rows don't belong into logs.
+    put("errors.log.include.messages", "false");
+    // A provider's time to live must not restart the connector (handbook msk.md §7.2).
+    put("config.action.reload", "none");
+
+    topics(subject, &mut put);
+    transforms(connector, &mut put);
+    match source.database.engine() {
+        Engine::MySql => mysql::put(subject, &mut put),
+        Engine::PostgreSql => postgresql::put(subject, &mut put),
     }
 
-    let topics = &connector.topics;
+    all.insert("database.hostname".into(), Input::output(source.address("cluster"), "endpoint"));
+    if source.database.engine() == Engine::MySql {
+        all.extend(mysql::references(subject));
+    }
+    for (key, value) in &connector.config {
+        all.insert(key.clone(), Input::Known(value.clone()));
+    }
+    all
+}
+
+fn topics(subject: &Subject<'_>, put: &mut impl FnMut(&str, &str)) {
+    let Subject { connector, names, cluster, source, .. } = subject;
     let replication = super::replication(connector, cluster).to_string();
-    put("topic.creation.default.partitions", &topics.partitions.to_string());
+    put("topic.creation.default.partitions", &connector.topics.partitions.to_string());
     put("topic.creation.default.replication.factor", &replication);
-    for (key, value) in super::topic_configs(topics) {
+    for (key, value) in super::topic_configs(&connector.topics) {
         put(&format!("topic.creation.default.{key}"), &value);
     }
     // Heartbeats, schema changes, signals and canaries need their order, and little room.
     put("topic.creation.groups", "internal");
+    let signal = source.database.signal_table();
     let own = |table: &str| format!("{}\\.{}", regex(&names.prefix), regex(table));
-    let (signals, canaries) = (own(signal), own(&canary));
+    let (signals, canaries) = (own(signal), own(&canary_table(signal)));
     put(
         "topic.creation.internal.include",
         &format!("{0},__debezium-heartbeat\\.{0},{signals},{canaries}", regex(&names.prefix)),
@@ -162,35 +140,26 @@ pub(super) fn connector(
     // Nobody reads these from the beginning, whatever the cluster's own retention is.
     put("topic.creation.internal.cleanup.policy", "delete");
     put("topic.creation.internal.retention.ms", INTERNAL_RETENTION_MS);
+}
 
-    put("errors.tolerance", "none");
-    put("errors.log.enable", "true");
-    // Rows don't belong into logs.
-    put("errors.log.include.messages", "false");
-    // A provider's time to live must not restart the connector (handbook msk.md §7.2).
-    put("config.action.reload", "none");
-
-    if !connector.transforms.is_empty() {
-        let names: Vec<_> = connector.transforms.iter().map(|t| t.name.as_str()).collect();
-        put("transforms", &names.join(","));
-        for transform in &connector.transforms {
-            let prefix = format!("transforms.{}", transform.name);
-            put(&format!("{prefix}.type"), &transform.class);
-            for (key, value) in &transform.options {
-                put(&format!("{prefix}.{key}"), value);
-            }
+fn transforms(connector: &Connector, put: &mut impl FnMut(&str, &str)) {
+    if connector.transforms.is_empty() {
+        return;
+    }
+    let names: Vec<_> = connector.transforms.iter().map(|t| t.name.as_str()).collect();
+    put("transforms", &names.join(","));
+    for transform in &connector.transforms {
+        let prefix = format!("transforms.{}", transform.name);
+        put(&format!("{prefix}.type"), &transform.class);
+        for (key, value) in &transform.options {
+            put(&format!("{prefix}.{key}"), value);
         }
     }
+}
 
-    all.insert("database.hostname".into(), Input::output(source.address("cluster"), "endpoint"));
-    all.insert(
-        "schema.history.internal.kafka.bootstrap.servers".into(),
-        Input::output(cluster.address("cluster"), cluster.listener.output()),
-    );
-    for (key, value) in &connector.config {
-        all.insert(key.clone(), Input::Known(value.clone()));
-    }
-    all
+/// A list of names in which nothing stands for something else.
+fn list<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    items.map(|item| item.replace('$', "\\$")).collect::<Vec<_>>().join(",")
 }
 
 /// The properties of the workers, as a map.

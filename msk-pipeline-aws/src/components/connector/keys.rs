@@ -1,153 +1,52 @@
-//! The configuration keys that Debezium's connector for `MySQL`, 2.7, and Kafka Connect 3.7 know, the names that Debezium 1.x had for them,
-//! and the values of keys with few.
-//!
-//! Source: handbook msk.md §8 (renames, modes) and Debezium's documentation of the `MySQL` connector, version 2.7.
+//! The configuration keys that Debezium's connectors, 2.7, and Kafka Connect 3.7 know, the names that Debezium 1.x had for them, and the values
+//! of keys with few: a file for each connector, and here what they share.
 
-/// Keys of the connector itself. A key that is missing here still works: the list only serves "did you mean".
-pub(super) const KNOWN: &[&str] = &[
-    "binary.handling.mode",
-    "bigint.unsigned.handling.mode",
-    "binlog.buffer.size",
-    "column.exclude.list",
-    "column.include.list",
-    "column.propagate.source.type",
-    "config.action.reload",
-    "connect.keep.alive",
-    "connect.keep.alive.interval.ms",
-    "connect.timeout.ms",
-    "connector.class",
-    "converters",
-    "custom.metric.tags",
-    "custom.retriable.exception",
-    "database.connectionTimeZone",
-    "database.exclude.list",
-    "database.hostname",
-    "database.include.list",
-    "database.initial.statements",
-    "database.jdbc.driver",
-    "database.password",
-    "database.port",
-    "database.protocol",
-    "database.query.timeout.ms",
-    "database.server.id",
-    "database.server.id.offset",
-    "database.ssl.keystore",
-    "database.ssl.keystore.password",
-    "database.ssl.mode",
-    "database.ssl.truststore",
-    "database.ssl.truststore.password",
-    "database.user",
-    "datatype.propagate.source.type",
-    "decimal.handling.mode",
-    "enable.time.adjuster",
-    "errors.log.enable",
-    "errors.log.include.messages",
-    "errors.max.retries",
-    "errors.retry.delay.initial.ms",
-    "errors.retry.delay.max.ms",
-    "errors.retry.timeout",
-    "errors.tolerance",
-    "event.converting.failure.handling.mode",
-    "event.deserialization.failure.handling.mode",
-    "event.processing.failure.handling.mode",
-    "exactly.once.support",
-    "field.name.adjustment.mode",
-    "gtid.source.excludes",
-    "gtid.source.filter.dml.events",
-    "gtid.source.includes",
-    "header.converter",
-    "heartbeat.action.query",
-    "heartbeat.interval.ms",
-    "heartbeat.topics.prefix",
-    "include.query",
-    "include.schema.changes",
-    "include.schema.comments",
-    "inconsistent.schema.handling.mode",
-    "incremental.snapshot.allow.schema.changes",
-    "incremental.snapshot.chunk.size",
-    "incremental.snapshot.watermarking.strategy",
-    "key.converter",
-    "key.converter.schemas.enable",
-    "max.batch.size",
-    "max.queue.size",
-    "max.queue.size.in.bytes",
-    "message.key.columns",
-    "min.row.count.to.stream.results",
-    "name",
-    "notification.enabled.channels",
-    "notification.sink.topic.name",
-    "offset.flush.interval.ms",
-    "offset.flush.timeout.ms",
-    "offsets.storage.topic",
-    "poll.interval.ms",
-    "post.processors",
-    "predicates",
-    "provide.transaction.metadata",
-    "read.only",
-    "retriable.restart.connector.wait.ms",
-    "schema.history.internal",
-    "schema.history.internal.kafka.bootstrap.servers",
-    "schema.history.internal.kafka.create.timeout.ms",
-    "schema.history.internal.kafka.query.timeout.ms",
-    "schema.history.internal.kafka.recovery.attempts",
-    "schema.history.internal.kafka.recovery.poll.interval.ms",
-    "schema.history.internal.kafka.topic",
-    "schema.history.internal.skip.unparseable.ddl",
-    "schema.history.internal.store.only.captured.databases.ddl",
-    "schema.history.internal.store.only.captured.tables.ddl",
-    "schema.name.adjustment.mode",
-    "signal.data.collection",
-    "signal.enabled.channels",
-    "signal.kafka.bootstrap.servers",
-    "signal.kafka.groupId",
-    "signal.kafka.poll.timeout.ms",
-    "signal.kafka.topic",
-    "signal.poll.interval.ms",
-    "skipped.operations",
-    "snapshot.delay.ms",
-    "snapshot.fetch.size",
-    "snapshot.include.collection.list",
-    "snapshot.lock.timeout.ms",
-    "snapshot.locking.mode",
-    "snapshot.max.threads",
-    "snapshot.mode",
-    "snapshot.mode.configuration.based.snapshot.data",
-    "snapshot.mode.configuration.based.snapshot.on.data.error",
-    "snapshot.mode.configuration.based.snapshot.on.schema.error",
-    "snapshot.mode.configuration.based.snapshot.schema",
-    "snapshot.mode.configuration.based.start.stream",
-    "snapshot.mode.custom.name",
-    "snapshot.new.tables",
-    "snapshot.query.mode",
-    "snapshot.query.mode.custom.name",
-    "snapshot.select.statement.overrides",
-    "snapshot.tables.order.by.row.count",
-    "sourceinfo.struct.maker",
-    "table.exclude.list",
-    "table.ignore.builtin",
-    "table.include.list",
-    "tasks.max",
-    "time.precision.mode",
-    "tombstones.on.delete",
-    "topic.cache.size",
-    "topic.creation.default.cleanup.policy",
-    "topic.creation.default.partitions",
-    "topic.creation.default.replication.factor",
-    "topic.creation.default.retention.ms",
-    "topic.creation.groups",
-    "topic.delimiter",
-    "topic.heartbeat.prefix",
-    "topic.naming.strategy",
-    "topic.prefix",
-    "topic.transaction",
-    "transaction.boundary.interval.ms",
-    "transaction.metadata.factory",
-    "transforms",
-    "unavailable.value.placeholder",
-    "use.nongraceful.disconnect",
-    "value.converter",
-    "value.converter.schemas.enable",
+mod mysql;
+mod postgresql;
+
+pub(super) use self::mysql::MYSQL;
+pub(super) use self::postgresql::POSTGRESQL;
+
+/// The keys of a connector.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Keys of the connector itself. A key that is missing here still works: the list only serves "did you mean".
+    pub(super) known: &'static [&'static str],
+    /// What was called otherwise in Debezium 1.x; unknown keys are ignored silently, so the old name would do nothing.
+    pub(super) renamed: &'static [(&'static str, &'static str)],
+    /// Keys with few values.
+    pub(super) values: &'static [(&'static str, &'static [&'static str])],
+    /// Keys that are `true` or `false`.
+    pub(super) booleans: &'static [&'static str],
+    /// Keys that are whole numbers, with the least and the greatest one.
+    pub(super) numbers: &'static [(&'static str, i64, i64)],
+    /// Keys that a section's own key sets, and which one, beside [`OWN`].
+    pub(super) own: &'static [(&'static str, &'static str)],
+    /// Typical keys of another connector, which this one ignores, and whose they are.
+    pub(super) foreign: &'static [(&'static str, &'static str)],
+}
+
+const INT: i64 = i32::MAX as i64;
+
+/// Keys of every connector that a section's own key sets, and which one.
+const OWN: &[(&str, &str)] = &[
+    ("topic.prefix", "`prefix`"),
+    ("table.include.list", "`tables`"),
+    ("database.hostname", "`source`"),
+    ("database.port", "`source`"),
+    ("database.user", "`secret`"),
+    ("database.password", "`secret`"),
+    ("transforms", "`transforms`"),
+    ("topic.creation.default.partitions", "`topics.partitions`"),
+    ("topic.creation.default.replication.factor", "`topics.replication`"),
 ];
+
+impl Keys {
+    /// The section's own key that sets a key.
+    pub(super) fn owner(&self, key: &str) -> Option<&'static str> {
+        OWN.iter().chain(self.own).find(|(known, _)| *known == key).map(|(_, own)| *own)
+    }
+}
 
 /// Keys whose names a user makes: nothing is said about what follows.
 pub(super) const FREE_PREFIXES: &[&str] = &[
@@ -171,113 +70,6 @@ pub(super) const FREE_PREFIXES: &[&str] = &[
     "topic.naming.",
     "custom.",
 ];
-
-/// What was called otherwise in Debezium 1.x; unknown keys are ignored silently, so the old name would do nothing.
-pub(super) const RENAMED: &[(&str, &str)] = &[
-    ("database.server.name", "topic.prefix"),
-    ("database.history", "schema.history.internal"),
-    ("database.history.kafka.topic", "schema.history.internal.kafka.topic"),
-    ("database.history.kafka.bootstrap.servers", "schema.history.internal.kafka.bootstrap.servers"),
-    ("database.whitelist", "database.include.list"),
-    ("database.blacklist", "database.exclude.list"),
-    ("table.whitelist", "table.include.list"),
-    ("table.blacklist", "table.exclude.list"),
-    ("column.whitelist", "column.include.list"),
-    ("column.blacklist", "column.exclude.list"),
-    ("gtid.new.channel.position", "gtid.source.includes"),
-    ("snapshot.minimal.locks", "snapshot.locking.mode"),
-    ("database.serverTimezone", "database.connectionTimeZone"),
-    ("sanitize.field.names", "field.name.adjustment.mode"),
-];
-
-/// Keys with few values.
-pub(super) const VALUES: &[(&str, &[&str])] = &[
-    (
-        "snapshot.mode",
-        &[
-            "always",
-            "initial",
-            "initial_only",
-            "when_needed",
-            "no_data",
-            "recovery",
-            "schema_only",
-            "schema_only_recovery",
-            "never",
-            "configuration_based",
-            "custom",
-        ],
-    ),
-    ("snapshot.locking.mode", &["minimal", "minimal_percona", "extended", "none", "custom"]),
-    ("decimal.handling.mode", &["precise", "double", "string"]),
-    ("bigint.unsigned.handling.mode", &["long", "precise"]),
-    ("time.precision.mode", &["adaptive_time_microseconds", "connect"]),
-    ("binary.handling.mode", &["bytes", "base64", "base64-url-safe", "hex"]),
-    ("database.ssl.mode", &["disabled", "preferred", "required", "verify_ca", "verify_identity"]),
-    ("errors.tolerance", &["none", "all"]),
-    ("event.processing.failure.handling.mode", &["fail", "warn", "skip", "ignore"]),
-    ("inconsistent.schema.handling.mode", &["fail", "warn", "skip"]),
-    ("schema.name.adjustment.mode", &["none", "avro", "avro_unicode"]),
-    ("field.name.adjustment.mode", &["none", "avro", "avro_unicode"]),
-    ("event.converting.failure.handling.mode", &["fail", "warn", "skip"]),
-    ("producer.override.acks", &["all", "-1", "0", "1"]),
-    ("producer.override.compression.type", &["none", "gzip", "snappy", "lz4", "zstd"]),
-    ("incremental.snapshot.watermarking.strategy", &["insert_insert", "insert_delete"]),
-];
-
-/// Keys that are `true` or `false`.
-pub(super) const BOOLEANS: &[&str] = &[
-    "connect.keep.alive",
-    "enable.time.adjuster",
-    "errors.log.enable",
-    "errors.log.include.messages",
-    "gtid.source.filter.dml.events",
-    "include.query",
-    "include.schema.changes",
-    "include.schema.comments",
-    "incremental.snapshot.allow.schema.changes",
-    "key.converter.schemas.enable",
-    "producer.override.enable.idempotence",
-    "producer.override.partitioner.ignore.keys",
-    "provide.transaction.metadata",
-    "read.only",
-    "schema.history.internal.skip.unparseable.ddl",
-    "schema.history.internal.store.only.captured.databases.ddl",
-    "schema.history.internal.store.only.captured.tables.ddl",
-    "table.ignore.builtin",
-    "tombstones.on.delete",
-    "value.converter.schemas.enable",
-];
-
-/// Keys that are whole numbers, with the least and the greatest one.
-pub(super) const NUMBERS: &[(&str, i64, i64)] = &[
-    ("connect.timeout.ms", 0, INT),
-    ("errors.max.retries", -1, INT),
-    ("errors.retry.delay.max.ms", -1, i64::MAX),
-    ("errors.retry.timeout", -1, i64::MAX),
-    ("heartbeat.interval.ms", 0, INT),
-    ("incremental.snapshot.chunk.size", 1, INT),
-    ("max.batch.size", 1, INT),
-    ("max.queue.size", 1, INT),
-    ("max.queue.size.in.bytes", 0, i64::MAX),
-    ("min.row.count.to.stream.results", 0, INT),
-    ("poll.interval.ms", 1, INT),
-    ("producer.override.batch.size", 0, INT),
-    ("producer.override.buffer.memory", 0, i64::MAX),
-    ("producer.override.linger.ms", 0, i64::MAX),
-    ("producer.override.max.in.flight.requests.per.connection", 1, INT),
-    ("producer.override.max.request.size", 0, INT),
-    ("retriable.restart.connector.wait.ms", 0, i64::MAX),
-    ("schema.history.internal.kafka.recovery.attempts", 0, INT),
-    ("schema.history.internal.kafka.recovery.poll.interval.ms", 1, INT),
-    ("signal.poll.interval.ms", 0, i64::MAX),
-    ("snapshot.delay.ms", 0, i64::MAX),
-    ("snapshot.fetch.size", 1, INT),
-    ("snapshot.lock.timeout.ms", -1, i64::MAX),
-    ("snapshot.max.threads", 1, INT),
-];
-
-const INT: i64 = i32::MAX as i64;
 
 /// All that may follow `producer.` in a worker configuration.
 pub(super) const WORKER_PRODUCER: &[&str] = &[

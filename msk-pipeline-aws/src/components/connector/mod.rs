@@ -1,6 +1,6 @@
-//! `[connector.NAME]`: a Debezium connector for `MySQL` on MSK Connect, with everything that it needs.
+//! `[connector.NAME]`: a Debezium connector for `MySQL` or `PostgreSQL` on MSK Connect, with everything that it needs.
 //!
-//! It becomes a security group with its rules, a role, a log group, its own topics for offsets and schema history, a topic for each
+//! It becomes a security group with its rules, a role, a log group, its own topics for offsets and (`MySQL`) schema history, a topic for each
 //! table, the plugin in a bucket, a worker configuration, and the connector.
 //!
 //! # Decisions
@@ -9,6 +9,9 @@
 //!   binlog position. So the connector starts with `no_data` and without locks (it reads schemas only, and streams), and existing rows
 //!   are read by an *incremental* snapshot, in chunks, while it streams. A row in the signal table starts it; the statement is told by
 //!   [`snapshot_notices`], for the tables that are new.
+//! * **PostgreSQL**: a snapshot locks nothing there, and existing rows are read incrementally all the same, so that a large table doesn't hold the
+//!   slot back until it is read. Slot and publication are made before the connector, never by it: nothing is missed in between, and the capture
+//!   user has to own no table.
 //! * **Secrets**: the configuration names a secret, and AWS's own config provider resolves it in the workers. It has no home in Maven
 //!   Central; its ZIP comes from its releases, and the digest of the first fetch is locked.
 //! * **Place**: offsets and schema history have topics of their own with a `generation`, made before the connector, so that replacing
@@ -23,6 +26,7 @@ mod around;
 mod check;
 mod config;
 mod keys;
+mod product;
 mod role;
 mod schema;
 mod snapshot;
@@ -33,7 +37,10 @@ use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
-use msk_pipeline_source::kinds::{Signal, SignalProps};
+use msk_pipeline_source::TableName;
+use msk_pipeline_source::kinds::{
+    Publication, PublicationProps, Signal, SignalProps, Slot, SlotProps,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -41,8 +48,9 @@ pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
 use self::config::Names;
 pub(crate) use self::config::listed;
+pub(crate) use self::product::Product;
 pub use self::snapshot::snapshot_notices;
-use super::database::Database;
+use super::database::{Database, Engine};
 use super::kafka::{Kafka, Listener, days};
 use super::network::Network;
 use super::stage;
@@ -62,12 +70,8 @@ use crate::kinds::security_group_rules::{
 use crate::kinds::worker_configuration::{self, WorkerConfiguration};
 use crate::tags::Tags;
 
-/// The connector class that is generated for.
-pub(crate) const CLASS: &str = "io.debezium.connector.mysql.MySqlConnector";
 /// The table of the proof by a row, in the schema of the signal table, which is the tool's own.
 pub(crate) const CANARY: &str = "canary";
-/// What is packed when no plugin is named: the release that this was tested with.
-const DEBEZIUM: &str = "io.debezium:debezium-connector-mysql:2.7.4.Final";
 /// AWS's config providers.
 const PROVIDERS: &str = "https://github.com/aws-samples/msk-config-providers/releases/download/r0.4.0/msk-config-providers-0.4.0-with-dependencies.zip";
 /// The one for Secrets Manager.
@@ -119,6 +123,12 @@ pub struct Connector {
     /// The number that it has among the replicas of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_id: Option<i64>,
+    /// The replication slot that it reads (PostgreSQL).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// The publication of its tables (PostgreSQL).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
     /// How existing rows are read.
     pub snapshot: Snapshot,
     /// How often a heartbeat moves the place on.
@@ -272,6 +282,8 @@ impl Component for Connector {
                 // Not under the prefix: a consumer that subscribes to `<prefix>.*` must not get them.
                 history: format!("connect.{physical}.history.{generation}"),
                 offsets: format!("connect.{physical}.offsets.{generation}"),
+                slot: self.slot(name, cx),
+                publication: self.publication(name, cx),
                 connector: physical,
             },
             tags,
@@ -329,7 +341,7 @@ impl Plan<'_> {
         };
         let brokers = group_of(self.cluster.existing(), self.cluster.address("group"));
         let database = group_of(self.source.existing(), self.source.address("group"));
-        let port = u16::try_from(self.source.database.port_or_default()).unwrap_or(3306);
+        let port = self.source.database.port_or_default();
         let egress = |port, peer, what: &str| Rule::tcp(Direction::Egress, port, peer, what);
         let resolver =
             Rule { protocol: "udp".into(), ..egress(53, anywhere(), "resolvers named by the VPC") };
@@ -376,15 +388,15 @@ impl Plan<'_> {
         let configs = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
         };
-        let mut wanted = vec![
-            (
-                "offsets-topic".to_owned(),
-                self.names.offsets.clone(),
-                OFFSETS_PARTITIONS,
-                configs(&[("cleanup.policy", "compact")]),
-                Holds::Offsets,
-            ),
-            (
+        let mut wanted = vec![(
+            "offsets-topic".to_owned(),
+            self.names.offsets.clone(),
+            OFFSETS_PARTITIONS,
+            configs(&[("cleanup.policy", "compact")]),
+            Holds::Offsets,
+        )];
+        if self.source.has_history() {
+            wanted.push((
                 // One partition, for ever: Debezium replays it in order.
                 "history-topic".to_owned(),
                 self.names.history.clone(),
@@ -395,8 +407,8 @@ impl Plan<'_> {
                     ("retention.ms", "-1"),
                 ]),
                 Holds::History,
-            ),
-        ];
+            ));
+        }
         for table in &self.connector.tables {
             // By name: with a number, a table added in front would rename the topics of all others.
             wanted.push((
@@ -512,13 +524,13 @@ impl Plan<'_> {
                 revision: self.output("worker", WorkerConfiguration::REVISION),
             }),
             offsets_topic: Some(self.names.offsets.clone()),
-            configuration: config::connector(
-                self.connector,
-                &self.names,
-                &self.cluster,
-                &self.source,
+            configuration: config::connector(&config::Subject {
+                connector: self.connector,
+                names: &self.names,
+                cluster: &self.cluster,
+                source: &self.source,
                 server_id,
-            ),
+            }),
             log_group: Some(self.log_group().into()),
             tags: self.tags.clone(),
         };
@@ -538,6 +550,7 @@ impl Plan<'_> {
             needs.push(Database::capture_secret(&self.source.name));
         }
         needs.extend(self.source.database.prepared(&self.source.name));
+        needs.extend(self.slot(cx));
         needs.extend(topics);
         needs.extend(super::network::endpoints(cx));
         cx.add::<kind::Connector>(self.address("connector"), stage::CONNECT, &props, needs);
@@ -545,10 +558,39 @@ impl Plan<'_> {
 }
 
 impl Plan<'_> {
+    /// Adds the publication and the slot of a connector that reads from PostgreSQL, where the pipeline may make them, and returns what the connector
+    /// needs of it.
+    ///
+    /// The publication comes first: a slot decodes each change with the catalogue as it was then, and a publication that is younger than the slot
+    /// is none for what is older.
+    fn slot(&self, cx: &mut Expansion<'_>) -> Option<Address> {
+        let (source, database) = (&self.source, self.source.database);
+        if !database.is_prepared() || database.engine() != Engine::PostgreSql {
+            return None;
+        }
+        let (at, server) = (database.place(&source.name, cx), source.server());
+        let with_server = database.goes_with_cluster();
+        let (tables, own) = database.published(&source.name, self.connector);
+        let publication = PublicationProps {
+            at: at.clone(),
+            server: server.clone(),
+            name: self.names.publication.clone(),
+            tables: tables.iter().filter_map(|table| TableName::parse(table)).collect(),
+            with_server,
+        };
+        let mut needs = vec![database.ready(&source.name)];
+        needs.extend(own);
+        cx.add::<Publication>(self.address("publication"), stage::CONNECT, &publication, needs);
+        let slot = SlotProps { at, server, name: self.names.slot.clone(), with_server };
+        let needs = [database.ready(&source.name), self.address("publication")];
+        cx.add::<Slot>(self.address("slot"), stage::CONNECT, &slot, needs);
+        Some(self.address("slot"))
+    }
+
     /// Adds the signal by which rows that exist already are read, where the pipeline may write it.
     fn signal(&self, cx: &mut Expansion<'_>) {
         let database = self.source.database;
-        let table = msk_pipeline_source::TableName::parse(database.signal_table());
+        let table = TableName::parse(database.signal_table());
         let Some(table) = table
             .filter(|_| database.is_prepared() && self.connector.snapshot == Snapshot::Incremental)
         else {
@@ -556,7 +598,7 @@ impl Plan<'_> {
         };
         let signal = table.to_string();
         let props = SignalProps {
-            cluster: database.identifier(&self.source.name, cx),
+            at: database.place(&self.source.name, cx),
             table,
             connector: self.names.connector.clone(),
             place: self.names.offsets.clone(),
@@ -601,6 +643,11 @@ fn prefix(connector: &Connector, name: &str, cx: &Expansion<'_>) -> String {
     connector.prefix.clone().unwrap_or_else(|| cx.name(&[name], 100))
 }
 
+/// What is the connector's inside of PostgreSQL, where names have at most 63 characters.
+fn in_postgres(name: &str, cx: &Expansion<'_>) -> String {
+    cx.name(&[name], 56).replace('-', "_")
+}
+
 /// The server id: the user's, or one from 10000 on that pipeline and connector always get.
 fn server_id(connector: &Connector, name: &str, cx: &Expansion<'_>) -> i64 {
     const LOWEST: i64 = 10_000;
@@ -611,7 +658,7 @@ fn server_id(connector: &Connector, name: &str, cx: &Expansion<'_>) -> i64 {
     })
 }
 
-/// Checks `database.table`.
+/// Checks `database.table`, of PostgreSQL `schema.table`.
 fn table(text: &str) -> Result<(), String> {
     let valid = |part: &str| {
         !part.is_empty()
@@ -627,9 +674,9 @@ fn table(text: &str) -> Result<(), String> {
 
 impl Connector {
     /// What its plugin is made of: the connector's parts, then the config provider's.
-    pub(crate) fn parts(&self) -> Result<(Vec<Part>, Part), String> {
+    pub(crate) fn parts(&self, product: &Product) -> Result<(Vec<Part>, Part), String> {
         let parts = match &self.plugin {
-            None => vec![Part::maven(DEBEZIUM).map_err(|e| e.to_string())?],
+            None => vec![Part::maven(product.plugin).map_err(|e| e.to_string())?],
             Some(Parts::One(part)) => vec![part.clone()],
             Some(Parts::Several(parts)) => parts.clone(),
         };
@@ -638,6 +685,17 @@ impl Connector {
             None => Part::url_first_fetch(PROVIDERS).map_err(|e| e.to_string())?,
         };
         Ok((parts, provider))
+    }
+
+    /// The replication slot of the connector named `name`: with another generation it begins anew, at another slot.
+    pub(in crate::components) fn slot(&self, name: &str, cx: &Expansion<'_>) -> String {
+        let generation = self.generation.unwrap_or(1);
+        self.slot.clone().unwrap_or_else(|| format!("{}_{generation}", in_postgres(name, cx)))
+    }
+
+    /// The publication of the connector named `name`.
+    pub(in crate::components) fn publication(&self, name: &str, cx: &Expansion<'_>) -> String {
+        self.publication.clone().unwrap_or_else(|| in_postgres(name, cx))
     }
 
     /// The Java that its workers run (handbook msk.md §5.4).
@@ -661,6 +719,15 @@ impl Debezium {
     /// Debezium::mysql(kafka, kafka);
     /// ```
     pub fn mysql(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
+        Self::reading(database, kafka)
+    }
+
+    /// A connector that reads a `PostgreSQL` database and writes to a cluster. Which of Debezium's connectors runs follows from the database.
+    pub fn postgres(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
+        Self::reading(database, kafka)
+    }
+
+    fn reading(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
         Connector {
             source: database.name().to_owned(),
             kafka: Some(kafka.name().to_owned()),
@@ -759,6 +826,20 @@ impl Connector {
     #[must_use]
     pub fn server_id(mut self, server_id: i64) -> Self {
         self.server_id = Some(server_id);
+        self
+    }
+
+    /// Names the replication slot that it reads (PostgreSQL). Changing it later is a gap.
+    #[must_use]
+    pub fn reads_slot(mut self, slot: impl Into<String>) -> Self {
+        self.slot = Some(slot.into());
+        self
+    }
+
+    /// Names the publication of its tables (PostgreSQL).
+    #[must_use]
+    pub fn reads_publication(mut self, publication: impl Into<String>) -> Self {
+        self.publication = Some(publication.into());
         self
     }
 

@@ -79,6 +79,15 @@ pub(super) fn policy(
         arn("topic", &format!("__debezium-heartbeat.{prefix}")),
     ];
     data.extend(connector.topics.extra.iter().map(|name| arn("topic", name)));
+    let mut own_topics = vec![arn("topic", "__amazon_msk_connect_*"), arn("topic", &names.offsets)];
+    let mut own_groups = vec![
+        arn("group", "__amazon_msk_connect_*"),
+        arn("group", &format!("connect-{}", names.connector)),
+    ];
+    if source.has_history() {
+        own_topics.push(arn("topic", &names.history));
+        own_groups.push(arn("group", &format!("{prefix}-schemahistory")));
+    }
     statements.extend([
         Statement::allow(
             "Cluster",
@@ -98,20 +107,12 @@ pub(super) fn policy(
                 "kafka-cluster:ReadData",
                 "kafka-cluster:WriteData",
             ],
-            [
-                arn("topic", "__amazon_msk_connect_*"),
-                arn("topic", &names.offsets),
-                arn("topic", &names.history),
-            ],
+            own_topics,
         ),
         Statement::allow(
             "OwnGroups",
             &["kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"],
-            [
-                arn("group", "__amazon_msk_connect_*"),
-                arn("group", &format!("connect-{}", names.connector)),
-                arn("group", &format!("{prefix}-schemahistory")),
-            ],
+            own_groups,
         ),
         Statement::allow(
             "Data",

@@ -25,18 +25,18 @@ const PART: Schema = Schema {
 const RESTART: &str = "in place; the task restarts";
 
 pub(super) const SCHEMA: Schema = Schema {
-    doc: "A Debezium MySQL connector on MSK Connect.",
+    doc: "A Debezium connector for MySQL or PostgreSQL on MSK Connect.",
     keys: &[
         Key::new("source", Type::Checked(section_name), "The database that it reads: the name of a `[database.*]`.")
             .required()
-            .change("in place; binlog positions of another server mean nothing (resnapshot)"),
+            .change("in place; positions of another server mean nothing (resnapshot)"),
         Key::new("kafka", Type::Checked(section_name), "The cluster that it writes to: the name of a `[kafka.*]`.")
             .default("the only one")
             .change("replaces the connector (resnapshot)"),
-        Key::new("prefix", Type::Checked(prefix), "What its topics begin with: <prefix>.<database>.<table>.")
+        Key::new("prefix", Type::Checked(prefix), "What its topics begin with: <prefix>.<database>.<table>, of PostgreSQL <prefix>.<schema>.<table>.")
             .default("\"<pipeline>-<connector>\"")
             .change("in place; a resnapshot into new topics"),
-        Key::new("tables", Type::List(&Type::Checked(super::table)), "Captured tables, each `database.table`.")
+        Key::new("tables", Type::List(&Type::Checked(super::table)), "Captured tables, each `database.table`, of PostgreSQL `schema.table`.")
             .required()
             .change("in place; existing rows of an added table are missed until an incremental snapshot (gap)"),
         Key::new(
@@ -44,7 +44,7 @@ pub(super) const SCHEMA: Schema = Schema {
             Type::OneOf(&[Type::Table(&PART), Type::List(&Type::Table(&PART))]),
             "What the plugin is made of; several parts are packed into one ZIP.",
         )
-        .default("{ maven = \"io.debezium:debezium-connector-mysql:2.7.4.Final\" }")
+        .default("{ maven = \"io.debezium:debezium-connector-mysql:2.7.4.Final\" }; of PostgreSQL debezium-connector-postgres")
         .change("a new plugin, then in place; workers are replaced"),
         Key::new(
             "config_provider",
@@ -59,7 +59,7 @@ pub(super) const SCHEMA: Schema = Schema {
                 doc: "Workers.",
                 keys: &[
                     Key::new("mcu", Type::Int(1, 8), "MCUs of a worker, 1, 2, 4 or 8: one vCPU and 4 GiB each.").default("1").change(RESTART),
-                    Key::new("workers", Type::Int(1, 10), "Workers. Debezium's MySQL connector is a single task.").default("1").change(RESTART),
+                    Key::new("workers", Type::Int(1, 10), "Workers. Debezium's connector is a single task.").default("1").change(RESTART),
                     Key::new("autoscaling", Type::Bool, "Refused: a single task can't be divided.").default("false"),
                 ],
             }),
@@ -108,13 +108,19 @@ pub(super) const SCHEMA: Schema = Schema {
             .change("in place; each key has its own effect on data, which the plan tells"),
         Key::new("worker", Type::Properties, "Properties of the workers, over the generated ones; checked against what MSK Connect keeps for itself.")
             .change("a new worker configuration, then in place; workers are replaced"),
-        Key::new("server_id", Type::Int(1, 4_294_967_295), "The number that it has among the replicas of the database.")
+        Key::new("server_id", Type::Int(1, 4_294_967_295), "MySQL: the number that it has among the replicas of the database.")
             .default("derived from the names of pipeline and connector")
             .change("in place"),
+        Key::new("slot", Type::Text, "PostgreSQL: the replication slot that it reads.")
+            .default("derived from the names of pipeline and connector, and the generation")
+            .change("a new slot, then in place; what is changed in between is missed (gap)"),
+        Key::new("publication", Type::Text, "PostgreSQL: the publication of its tables.")
+            .default("derived from the names of pipeline and connector")
+            .change("a new publication, then in place; the task restarts"),
         Key::new(
             "snapshot",
             Type::Enum(&["incremental", "initial", "no-data"]),
-            "How existing rows are read: `incremental` beside the stream, without locks, when the signal table asks for it; `initial` first of all, under locks; `no-data` not at all.",
+            "How existing rows are read: `incremental` beside the stream, without locks, when the signal table asks for it; `initial` first of all, of MySQL under locks; `no-data` not at all.",
         )
         .default("\"incremental\"")
         .change("in place; it counts when there is no offset"),
@@ -127,9 +133,9 @@ pub(super) const SCHEMA: Schema = Schema {
         Key::new("secret", Type::Checked(filled), "The name (not the ARN) of a secret that exists, {\"username\", \"password\"}, instead of the database's.")
             .default("the database's capture secret")
             .change(RESTART),
-        Key::new("generation", Type::Int(1, 9_999), "The generation of its offsets and schema history. Raise it to start anew on purpose.")
+        Key::new("generation", Type::Int(1, 9_999), "The generation of its offsets, and of its schema history or replication slot. Raise it to start anew on purpose.")
             .default("1")
-            .change("new topics for both, the old ones go (resnapshot)"),
+            .change("new ones, the old ones go (resnapshot)"),
         Key::new("permissions_boundary", Type::Text, "The ARN of the policy that bounds its role.").change("in place"),
         Key::new("tags", Type::Map(&Type::Text), "Tags, over the pipeline's.").change("in place"),
     ],

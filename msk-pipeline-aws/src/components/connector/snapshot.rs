@@ -8,7 +8,9 @@ use msk_pipeline_core::kind::Kind as _;
 use msk_pipeline_core::state::State;
 use serde_json::Value;
 
+use super::Product;
 use super::config::{canary_table, listed};
+use crate::components::database::Engine;
 use crate::kinds::connector::Connector;
 
 /// The signals that a person has to write once `graph` is applied to what `state` records, one a connector whose existing rows are read
@@ -44,12 +46,17 @@ pub fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
             if new.is_empty() {
                 return None;
             }
-            Some(notice(about, signal, &new, known.is_some()))
+            let product = Product::with_class(config(wanted, "connector.class")?)?;
+            Some(notice(about, product.engine, signal, &new, known.is_some()))
         })
         .collect()
 }
 
-fn notice(about: &str, signal: &str, tables: &[String], goes_on: bool) -> Notice {
+fn notice(about: &str, engine: Engine, signal: &str, tables: &[String], goes_on: bool) -> Notice {
+    let id = match engine {
+        Engine::MySql => "UUID()",
+        Engine::PostgreSql => "gen_random_uuid()",
+    };
     let title = if goes_on {
         format!(
             "Read the rows that the added tables have already: once the connector runs with them, write this signal into `{signal}`. Until then only changes of them are captured."
@@ -64,7 +71,7 @@ fn notice(about: &str, signal: &str, tables: &[String], goes_on: bool) -> Notice
         about: about.to_owned(),
         title,
         body: format!(
-            "INSERT INTO {signal} (id, type, data) VALUES (UUID(), 'execute-snapshot',\n  '{{\"data-collections\": [{}], \"type\": \"incremental\"}}');\n",
+            "INSERT INTO {signal} (id, type, data) VALUES ({id}, 'execute-snapshot',\n  '{{\"data-collections\": [{}], \"type\": \"incremental\"}}');\n",
             tables.join(", ")
         ),
     }

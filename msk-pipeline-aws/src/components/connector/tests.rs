@@ -5,6 +5,7 @@ use msk_pipeline_core::state::Pin;
 
 use super::*;
 use crate::components::components;
+use crate::components::database::Engine;
 
 fn pin() -> Pin {
     Pin { account: "111111111111".into(), region: "eu-west-1".into(), partition: "aws".into() }
@@ -61,7 +62,12 @@ fn configuration(expanded: &Expanded) -> String {
 /// Every problem as one line each: `error connector.mysql.tables: … | help`.
 #[track_caller]
 fn check(keys: &str, expected: &[&str]) {
-    let problems = match connector(keys) {
+    is_told(connector(keys), expected);
+}
+
+#[track_caller]
+fn is_told(expanded: Result<Expanded, Problems>, expected: &[&str]) {
+    let problems = match expanded {
         Ok(expanded) => expanded.problems,
         Err(problems) => problems.0,
     };
@@ -403,9 +409,140 @@ fn the_builder_says_what_the_document_says() {
 fn a_plugins_digest_names_the_plugin_and_is_uploaded_once() {
     let text = format!("{AROUND}[connector.a]\n{PLAIN}[connector.b]\n{PLAIN}");
     let pipeline = read(&text).unwrap();
-    let fact = serde_json::json!({ "sha256": "ab".repeat(32), "size": 5, "class": CLASS });
+    let fact = serde_json::json!({ "sha256": "ab".repeat(32), "size": 5, "class": Product::of(Engine::MySql).class });
     let facts = Facts::from([("plugin:a".into(), fact.clone()), ("plugin:b".into(), fact)]);
     let expanded = pipeline.expand(&components(), &pin(), &facts).unwrap();
     assert_eq!(props(&expanded, "connector.a.plugin")["name"], "orders-cdc-a-abababab");
     assert_eq!(props(&expanded, "plugins.object-abababab")["size"], 5);
+}
+
+const POSTGRESQL: &str = "\
+[pipeline]
+name = \"orders-cdc\"
+region = \"eu-west-1\"
+[network]
+vpc = \"vpc-0ab12cd\"
+[database.orders]
+engine = \"aurora-postgresql\"
+[kafka.main]
+";
+
+fn postgres(keys: &str) -> Result<Expanded, Problems> {
+    expand(&format!("{POSTGRESQL}[connector.mysql]\n{PLAIN}{keys}"))
+}
+
+#[test]
+fn the_whole_configuration_for_postgresql() {
+    insta::assert_snapshot!(configuration(&postgres("").unwrap()), @r#"
+    config.action.reload=none
+    connector.class=io.debezium.connector.postgresql.PostgresConnector
+    database.dbname=orders
+    database.hostname=<database.orders.cluster.endpoint>
+    database.password=${secretsmanager:orders-cdc/orders/capture:password}
+    database.port=5432
+    database.sslmode=require
+    database.user=${secretsmanager:orders-cdc/orders/capture:username}
+    decimal.handling.mode=string
+    errors.log.enable=true
+    errors.log.include.messages=false
+    errors.tolerance=none
+    heartbeat.action.query=INSERT INTO "cdc"."heartbeat" (connector, beat) VALUES ('orders-cdc-mysql', now()) ON CONFLICT (connector) DO UPDATE SET beat = now()
+    heartbeat.interval.ms=30000
+    key.converter=org.apache.kafka.connect.json.JsonConverter
+    key.converter.schemas.enable=false
+    plugin.name=pgoutput
+    publication.autocreate.mode=disabled
+    publication.name=orders_cdc_mysql
+    signal.data.collection=cdc.signal
+    signal.enabled.channels=source
+    slot.drop.on.stop=false
+    slot.name=orders_cdc_mysql_1
+    snapshot.locking.mode=none
+    snapshot.mode=no_data
+    table.include.list=shop.orders,shop.customers,cdc.signal,cdc.canary
+    tasks.max=1
+    tombstones.on.delete=true
+    topic.creation.default.cleanup.policy=delete
+    topic.creation.default.partitions=6
+    topic.creation.default.replication.factor=3
+    topic.creation.default.retention.ms=604800000
+    topic.creation.groups=internal
+    topic.creation.internal.cleanup.policy=delete
+    topic.creation.internal.include=orders-cdc-mysql,__debezium-heartbeat\.orders-cdc-mysql,orders-cdc-mysql\.cdc\.signal,orders-cdc-mysql\.cdc\.canary
+    topic.creation.internal.partitions=1
+    topic.creation.internal.replication.factor=3
+    topic.creation.internal.retention.ms=604800000
+    topic.prefix=orders-cdc-mysql
+    value.converter=org.apache.kafka.connect.json.JsonConverter
+    value.converter.schemas.enable=false
+    "#);
+}
+
+#[test]
+fn postgresql_needs_no_history() {
+    let expanded = postgres("").unwrap();
+    let addresses: Vec<_> = expanded.resources.iter().map(|r| r.address.as_str()).collect();
+    assert!(addresses.contains(&"connector.mysql.offsets-topic"));
+    assert!(!addresses.contains(&"connector.mysql.history-topic"));
+    let role = props(&expanded, "connector.mysql.role").to_string();
+    assert!(role.contains("offsets.1") && !role.contains("history"), "{role}");
+}
+
+#[test]
+fn a_generation_of_postgresql_has_a_slot_of_its_own() {
+    let of = |keys: &str, key: &str| {
+        let expanded = postgres(keys).unwrap();
+        let props = props(&expanded, "connector.mysql.connector");
+        props["configuration"][key].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of("", "slot.name"), "orders_cdc_mysql_1");
+    assert_eq!(of("generation = 2", "slot.name"), "orders_cdc_mysql_2");
+    assert_eq!(of("generation = 2", "publication.name"), "orders_cdc_mysql");
+    assert_eq!(of("slot = \"mine\"\ngeneration = 2", "slot.name"), "mine");
+    assert_eq!(of("snapshot = \"initial\"", "snapshot.mode"), "initial");
+    assert_eq!(of("snapshot = \"initial\"", "snapshot.locking.mode"), "none");
+}
+
+#[track_caller]
+fn check_postgres(keys: &str, expected: &[&str]) {
+    is_told(postgres(keys), expected);
+}
+
+#[test]
+fn what_cannot_work_with_postgresql() {
+    check_postgres("", &[]);
+    check_postgres("snapshot = \"initial\"", &[]);
+    check_postgres("slot = \"my-slot\"", &["is no name for a replication slot"]);
+    check_postgres("slot = \"Mine\"", &["is no name for a replication slot"]);
+    check_postgres("publication = \"1st\"", &["is no name for a publication"]);
+    check_postgres("server_id = 7", &["knows its readers by their slots"]);
+    check_postgres("capacity = { workers = 2 }", &["PostgreSQL connector is a single task"]);
+    let config = |pair: &str, expected: &[&str]| {
+        check_postgres(&format!("config = {{ {pair} }}"), expected);
+    };
+    config("\"slot.name\" = \"s\"", &["is set by `slot`"]);
+    config("\"publication.name\" = \"p\"", &["is set by `publication`"]);
+    config("\"database.dbname\" = \"d\"", &["is set by `database` of the source"]);
+    config("\"database.server.id\" = 7", &["is a key of debezium's mysql connector"]);
+    config("\"plugin.name\" = \"decoderbufs\"", &["no output plugin `decoderbufs`"]);
+    config("\"plugin.name\" = \"wal2json\"", &["is no value", "no output plugin `wal2json`"]);
+    config("\"slot.drop.on.stop\" = true", &["each stop drops the slot"]);
+    config("\"publication.autocreate.mode\" = \"filtered\"", &["owns no table"]);
+    config("\"snapshot.mode\" = \"schema_only\"", &["is no value", "deprecated"]);
+    config("\"snapshot.locking.mode\" = \"minimal\"", &["is no value"]);
+    config("\"database.sslmode\" = \"disable\"", &["in the clear"]);
+    config("\"slot.stream.parms\" = \"a\"", &["doesn't know `slot.stream.parms`"]);
+    config("\"slot.max.retries\" = -1", &["can't be `-1`"]);
+    check("slot = \"s\"\nsource = \"orders\"\ntables = [\"a.b\"]", &["has no slot"]);
+}
+
+#[test]
+fn two_connectors_share_neither_slot_nor_publication() {
+    let keys = "slot = \"s\"\npublication = \"p\"\n";
+    let text = format!(
+        "{POSTGRESQL}[connector.a]\n{PLAIN}{keys}prefix = \"a\"\n[connector.b]\n{PLAIN}{keys}prefix = \"b\"\n"
+    );
+    let told =
+        ["connector.b.publication: `connector.a` has", "connector.b.slot: `connector.a` reads"];
+    is_told(expand(&text), &told);
 }

@@ -5,18 +5,12 @@ use msk_pipeline_core::dsl::{Expansion, Symbol, quoted};
 use super::super::kafka::{cidr, group_id};
 use super::super::network::Network;
 use super::super::{is_family, is_size};
-use super::{BINLOG, Database, OnDestroy, SERVERLESS_CLASS, hours};
+use super::{Database, Engine, OnDestroy, SERVERLESS_CLASS, hours};
+
+mod postgresql;
 
 /// Reports everything that is wrong or should be looked at. False if it can't become resources.
-pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
-    if database.engine() == "aurora-postgresql" {
-        cx.error(
-            "engine",
-            "aurora-postgresql is not supported yet",
-            "use aurora-mysql, or create the PostgreSQL pipeline by other means for now",
-        );
-        return false;
-    }
+pub(super) fn check(database: &Database, name: &str, cx: &mut Expansion<'_>) -> bool {
     // A builder sets what a document's schema would have refused.
     if let Err(why) = super::user(database.capture_user()) {
         cx.error("capture.user", why, "");
@@ -34,7 +28,10 @@ pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
             "use \"direct\" from where the database can be reached; or \"sql\": the statements are printed, and you run them as the master user",
         );
     }
-    retention(database, cx);
+    match database.engine() {
+        Engine::MySql => mysql(database, cx),
+        Engine::PostgreSql => postgresql::check(database, name, cx),
+    }
     if database.existing.is_some() {
         existing(database, cx);
     } else if cx.get::<Network>("").is_none() {
@@ -53,7 +50,14 @@ pub(super) fn check(database: &Database, cx: &mut Expansion<'_>) -> bool {
     true
 }
 
-fn retention(database: &Database, cx: &mut Expansion<'_>) {
+fn mysql(database: &Database, cx: &mut Expansion<'_>) {
+    if database.database.is_some() {
+        cx.error(
+            "database",
+            "Aurora MySQL has no databases beside schemas, which `tables` of a connector names",
+            "leave it out",
+        );
+    }
     match database.binlog_hours() {
         0 => cx.error(
             "capture.binlog_retention",
@@ -78,11 +82,14 @@ fn existing(database: &Database, cx: &mut Expansion<'_>) {
     let identifier = database.existing.as_deref().unwrap_or_default();
     if identifier.contains('.') {
         let help = if identifier.contains(".cluster-ro-") {
-            "a reader has no binary logs; write the cluster's identifier, its first part"
+            format!(
+                "{}; write the cluster's identifier, its first part",
+                database.engine().no_reader()
+            )
         } else {
-            "write the cluster's identifier, the first part of its address"
+            "write the cluster's identifier, the first part of its address".into()
         };
-        cx.error("existing", format!("`{identifier}` is an address, not an identifier"), help);
+        cx.error("existing", format!("`{identifier}` is an address, not an identifier"), &help);
     }
     let set = [
         ("version", database.version.is_some()),
@@ -111,6 +118,9 @@ fn existing(database: &Database, cx: &mut Expansion<'_>) {
 
 fn version(database: &Database, cx: &mut Expansion<'_>) {
     let version = database.full_version();
+    if database.engine() == Engine::PostgreSql {
+        return postgresql::version(&version, cx);
+    }
     if version.starts_with("5.7") {
         cx.error(
             "version",
@@ -130,11 +140,12 @@ fn version(database: &Database, cx: &mut Expansion<'_>) {
     }
 }
 
-/// Handbook aws.md §4.5.
+/// Handbook aws.md §4.5; Aurora PostgreSQL has the same.
 const SMALLEST: &str =
     "the smallest are db.t4g.medium and db.t3.medium; or leave it out for Serverless v2";
 
 fn instances(database: &Database, cx: &mut Expansion<'_>) {
+    let since = database.engine().since();
     for (key, class) in database.classes() {
         let parts: Vec<&str> = class.split('.').collect();
         let shape = match parts.as_slice() {
@@ -145,14 +156,12 @@ fn instances(database: &Database, cx: &mut Expansion<'_>) {
         match shape {
             Some((family @ ("t2" | "r3" | "r4"), _)) => cx.error(
                 &key,
-                format!("{class} does not exist for Aurora MySQL version 3 and later: db.{family} is too old"),
+                format!("{class} does not exist for {since}: db.{family} is too old"),
                 SMALLEST,
             ),
-            Some((_, "micro" | "small")) => cx.error(
-                &key,
-                format!("{class} does not exist for Aurora MySQL version 3 and later"),
-                SMALLEST,
-            ),
+            Some((_, "micro" | "small")) => {
+                cx.error(&key, format!("{class} does not exist for {since}"), SMALLEST);
+            }
             Some((_, size)) if is_size(size) => {}
             _ => cx.error(
                 &key,
@@ -193,13 +202,23 @@ fn instances(database: &Database, cx: &mut Expansion<'_>) {
 }
 
 fn settings(database: &Database, cx: &mut Expansion<'_>) {
-    for (name, value) in BINLOG {
-        let given = database.parameters.get(name).filter(|v| !v.eq_ignore_ascii_case(value));
+    for (name, value) in database.engine().parameters() {
+        let given = database.parameters.get(*name).filter(|v| !v.eq_ignore_ascii_case(value));
         if let Some(given) = given {
             cx.error(
                 &format!("parameters.{name}"),
                 format!("{name} = {given} breaks capturing changes"),
                 "remove it: it is set as Debezium needs it",
+            );
+        }
+    }
+    let engine = database.engine();
+    for (n, log) in database.logs.iter().enumerate() {
+        if !engine.logs().contains(&log.as_str()) {
+            cx.error(
+                &format!("logs.{n}"),
+                format!("{} has no log `{log}`", engine.title()),
+                &format!("its logs: {}", engine.logs().join(", ")),
             );
         }
     }

@@ -1,19 +1,22 @@
 //! `prepare = "direct"`: what a connector needs inside the database, as resources.
 //!
-//! Privileges are the least that Debezium 2.7 needs (handbook aws.md §4.9, msk.md §8): to read the binary log, to read the captured schemas and
+//! Privileges of `MySQL` are the least that Debezium 2.7 needs (handbook aws.md §4.9, msk.md §8): to read the binary log, to read the captured schemas and
 //! the tool's own, to write signals' marks and heartbeats. RELOAD and LOCK TABLES are for the locks of an initial snapshot alone; the incremental
 //! one takes none.
+
+pub(super) mod postgresql;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::Expansion;
+use msk_pipeline_core::kind::Input;
 use msk_pipeline_source::kinds::{
     Retention, RetentionProps, Schema, SchemaProps, Table, TableProps, User, UserProps,
 };
-use msk_pipeline_source::{Privileges, TableName};
+use msk_pipeline_source::{Place, Privileges, TableName};
 
-use super::{Connector, Database, OnDestroy, Plan, STAGE};
+use super::{Connector, Database, Engine, Plan, STAGE};
 use crate::components::connector::Snapshot;
 use crate::kinds::aurora_cluster::AuroraCluster;
 
@@ -26,60 +29,122 @@ const HEARTBEAT_COLUMNS: &str =
 impl Plan<'_> {
     /// Adds what is made inside the database.
     pub(super) fn prepare(&self, secret: &str, cx: &mut Expansion<'_>) {
-        let database = self.database;
-        let cluster = database.identifier(self.name, cx);
-        let server = self.output("cluster", AuroraCluster::CLUSTER_ARN);
-        let with_server =
-            database.existing.is_none() && database.on_destroy != Some(OnDestroy::Keep);
-        let ready = database.ready(self.name);
-        let heartbeat = database.heartbeat_table();
-        let tables = [
-            ("signal-table", database.signal_table(), SIGNAL_COLUMNS),
-            ("heartbeat-table", heartbeat.as_str(), HEARTBEAT_COLUMNS),
-        ];
-        let names: Vec<_> = tables.iter().filter_map(|(_, t, _)| TableName::parse(t)).collect();
-        let [signal, _] = names.as_slice() else { return };
-
-        let schema = SchemaProps {
-            cluster: cluster.clone(),
-            server: server.clone(),
-            name: signal.schema.clone(),
-            own: names.iter().map(|name| name.table.clone()).collect(),
-            with_server,
+        let inside = Inside {
+            plan: self,
+            at: place(self.database, self.name, cx),
+            server: self.output("cluster", AuroraCluster::CLUSTER_ARN),
+            with_server: self.database.goes_with_cluster(),
+            ready: self.database.ready(self.name),
         };
-        cx.add::<Schema>(self.address("schema"), STAGE, &schema, [ready.clone()]);
-        for ((part, _, columns), table) in tables.iter().zip(&names) {
+        match self.database.engine() {
+            Engine::MySql => inside.mysql(secret, cx),
+            Engine::PostgreSql => inside.postgresql(secret, cx),
+        }
+    }
+}
+
+/// Where statements for the database named `name` go.
+pub(in crate::components) fn place(database: &Database, name: &str, cx: &Expansion<'_>) -> Place {
+    Place { cluster: database.identifier(name, cx), database: database.database_name(name) }
+}
+
+/// What the resources inside a database share.
+struct Inside<'a> {
+    plan: &'a Plan<'a>,
+    at: Place,
+    server: Input<String>,
+    with_server: bool,
+    /// What has to be ready before statements can be sent.
+    ready: Address,
+}
+
+impl Inside<'_> {
+    fn address(&self, part: &str) -> Address {
+        Address::new(self.plan.address(part))
+    }
+
+    /// Adds the schema and the tool's own tables, each by the part of its address with its columns; `whole_rows` is the part of one whose
+    /// updates tell the whole row.
+    fn tables(&self, tables: &[(&str, TableName, &str)], whole_rows: &str, cx: &mut Expansion<'_>) {
+        let Some((_, first, _)) = tables.first() else { return };
+        let schema = SchemaProps {
+            at: self.at.clone(),
+            server: self.server.clone(),
+            name: first.schema.clone(),
+            own: tables.iter().map(|(_, name, _)| name.table.clone()).collect(),
+            with_server: self.with_server,
+        };
+        cx.add::<Schema>(self.address("schema"), STAGE, &schema, [self.ready.clone()]);
+        for (part, table, columns) in tables {
             let props = TableProps {
-                cluster: cluster.clone(),
-                server: server.clone(),
+                at: self.at.clone(),
+                server: self.server.clone(),
                 table: table.clone(),
                 columns: (*columns).to_owned(),
-                with_server,
+                whole_rows: *part == whole_rows,
+                with_server: self.with_server,
             };
-            let needs = [ready.clone(), Address::new(self.address("schema"))];
+            let needs = [self.ready.clone(), self.address("schema")];
             cx.add::<Table>(self.address(part), STAGE, &props, needs);
         }
+    }
 
+    /// Adds the capture user. A privilege on a table can be granted once the table is there.
+    fn user(
+        &self,
+        secret: &str,
+        privileges: Privileges,
+        tables: &[(&str, TableName, &str)],
+        cx: &mut Expansion<'_>,
+    ) {
         let user = UserProps {
-            cluster: cluster.clone(),
-            server: server.clone(),
-            name: database.capture_user().to_owned(),
+            at: self.at.clone(),
+            server: self.server.clone(),
+            name: self.plan.database.capture_user().to_owned(),
             secret: secret.to_owned(),
-            privileges: privileges(database, &readers(self.name, cx)),
-            with_server,
+            privileges,
+            with_server: self.with_server,
         };
-        // A privilege on a table can be granted once the table is there.
-        let mut needs = vec![ready.clone(), Database::capture_secret(self.name)];
-        needs.extend(tables.map(|(part, ..)| Address::new(self.address(part))));
+        let mut needs = vec![self.ready.clone(), Database::capture_secret(self.plan.name)];
+        needs.extend(tables.iter().map(|(part, ..)| self.address(part)));
         cx.add::<User>(self.address("capture-user"), STAGE, &user, needs);
+    }
 
+    fn mysql(&self, secret: &str, cx: &mut Expansion<'_>) {
+        let database = self.plan.database;
+        let heartbeat = database.heartbeat_table();
+        let parse = |name: &str| TableName::parse(name);
+        let (Some(signal), Some(heartbeat)) = (parse(database.signal_table()), parse(&heartbeat))
+        else {
+            return;
+        };
+        let tables = [
+            ("signal-table", signal, SIGNAL_COLUMNS),
+            ("heartbeat-table", heartbeat, HEARTBEAT_COLUMNS),
+        ];
+        self.tables(&tables, "", cx);
+        let privileges = privileges(database, &readers(self.plan.name, cx));
+        self.user(secret, privileges, &tables, cx);
         let retention = RetentionProps {
-            cluster,
-            server,
+            at: self.at.clone(),
+            server: self.server.clone(),
             hours: u32::try_from(database.binlog_hours()).unwrap_or(u32::MAX),
             at_least: database.existing.is_some(),
         };
-        cx.add::<Retention>(self.address("binlog-retention"), STAGE, &retention, [ready]);
+        let address = self.address("binlog-retention");
+        cx.add::<Retention>(address, STAGE, &retention, [self.ready.clone()]);
+    }
+
+    /// The tool's own tables and the user; publications and slots are those of connectors.
+    fn postgresql(&self, secret: &str, cx: &mut Expansion<'_>) {
+        let database = self.plan.database;
+        let privileges = postgresql::Needed::of(database, self.plan.name, cx).privileges();
+        let own = postgresql::own_tables(database);
+        let names = own.iter().filter_map(|name| TableName::parse(name));
+        let tables: Vec<_> =
+            postgresql::OWN_TABLES.iter().zip(names).map(|((p, c), t)| (*p, t, *c)).collect();
+        self.tables(&tables, postgresql::CANARY_TABLE, cx);
+        self.user(secret, privileges, &tables, cx);
     }
 }
 

@@ -5,17 +5,20 @@
 
 mod check;
 mod direct;
+mod engine;
 mod prepare;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use msk_pipeline_core::Address;
 use msk_pipeline_core::dsl::{Component, Expansion, Schema, duration, quoted};
 use msk_pipeline_core::kind::Input;
+use msk_pipeline_source::Place;
 use serde::{Deserialize, Serialize};
 
+pub use self::engine::Engine;
 use super::connector::Connector;
 use crate::kinds::aurora_cluster::{self, AuroraCluster};
 pub use crate::kinds::aurora_cluster::{Capacity, OnDestroy};
@@ -30,12 +33,7 @@ use crate::kinds::security_group::{self, SecurityGroup};
 use crate::kinds::security_group_rules::{self, Direction, Peer, Rule, SecurityGroupRules};
 use crate::tags::Tags;
 
-/// The newest version with long-term support (handbook aws.md §4.5).
-pub const VERSION: &str = "8.0.mysql_aurora.3.10.4";
-const ENGINE: &str = "aurora-mysql";
 const SERVERLESS_CLASS: &str = "db.serverless";
-/// Parameters that capturing changes depends on (handbook aws.md §4.9).
-const BINLOG: [(&str, &str); 2] = [("binlog_format", "ROW"), ("binlog_row_image", "FULL")];
 const NETWORK: &str = "network";
 
 /// An Aurora database: created, or an existing one.
@@ -48,6 +46,8 @@ pub struct Database {
     pub existing: Option<String>,
     /// The engine version.
     pub version: Option<String>,
+    /// The database inside the cluster that changes are captured from (PostgreSQL).
+    pub database: Option<String>,
     /// The first instance.
     pub writer: Option<Writer>,
     /// Further instances.
@@ -112,7 +112,7 @@ pub struct Capture {
     pub user: Option<String>,
     /// An existing secret's name.
     pub secret: Option<String>,
-    /// For how long binary logs are kept.
+    /// For how long binary logs are kept (MySQL).
     pub binlog_retention: Option<String>,
     /// The signal table.
     pub signal_table: Option<String>,
@@ -155,7 +155,21 @@ fn plain(name: &str, longest: usize) -> Result<(), String> {
     ))
 }
 
-/// `database.table`
+/// A PostgreSQL database: a name that needs no quotes, of at most 63 characters.
+fn database(name: &str) -> Result<(), String> {
+    let fits = name.len() <= 63
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.starts_with(|c: char| c.is_ascii_lowercase());
+    if fits {
+        return Ok(());
+    }
+    Err(format!(
+        "{} is no name for a database: 1 to 63 lower-case letters, digits and underscores, a letter first",
+        quoted(name)
+    ))
+}
+
+/// `database.table`, or `schema.table` of PostgreSQL.
 fn table(name: &str) -> Result<(), String> {
     let plain = |part: &str| {
         (1..=64).contains(&part.len())
@@ -163,35 +177,35 @@ fn table(name: &str) -> Result<(), String> {
     };
     match name.split_once('.') {
         Some((database, table)) if plain(database) && plain(table) => Ok(()),
-        _ => Err(format!("{} is no table; write `database.table`", quoted(name))),
-    }
-}
-
-/// `3.10.4` and `8.4.7` as the API writes them.
-fn full_version(version: &str) -> String {
-    if version.contains("mysql_aurora") {
-        version.to_owned()
-    } else if version.starts_with("3.") {
-        format!("8.0.mysql_aurora.{version}")
-    } else if version.starts_with("2.") {
-        format!("5.7.mysql_aurora.{version}")
-    } else if version.starts_with("8.4.") {
-        format!("8.4.mysql_aurora.{version}")
-    } else {
-        version.to_owned()
+        _ => Err(format!(
+            "{} is no table; write `database.table`, of PostgreSQL `schema.table`",
+            quoted(name)
+        )),
     }
 }
 
 impl Database {
     /// Creates an Aurora MySQL database with the defaults of a careful engineer: serverless, encrypted, private, protected.
     pub fn aurora_mysql() -> Self {
-        Self { engine: Some(ENGINE.into()), ..Self::default() }
+        Self { engine: Some(Engine::MySql.name().into()), ..Self::default() }
+    }
+
+    /// Creates an Aurora PostgreSQL database with the same defaults.
+    pub fn aurora_postgresql() -> Self {
+        Self { engine: Some(Engine::PostgreSql.name().into()), ..Self::default() }
     }
 
     /// Uses the cluster `identifier`, which exists already and is never changed.
     #[must_use]
     pub fn existing(mut self, identifier: impl Into<String>) -> Self {
         self.existing = Some(identifier.into());
+        self
+    }
+
+    /// Names the database inside the cluster that changes are captured from (PostgreSQL).
+    #[must_use]
+    pub fn database(mut self, name: impl Into<String>) -> Self {
+        self.database = Some(name.into());
         self
     }
 
@@ -355,8 +369,33 @@ impl Database {
         if !self.is_prepared() {
             return Vec::new();
         }
-        let parts = ["binlog-retention", "capture-user", "signal-table", "heartbeat-table"];
+        let own = match self.engine() {
+            Engine::MySql => "binlog-retention",
+            Engine::PostgreSql => "canary-table",
+        };
+        let parts = [own, "capture-user", "signal-table", "heartbeat-table"];
         parts.map(|part| Address::new(format!("database.{name}.{part}"))).into()
+    }
+
+    /// Where statements for the database named `name` go.
+    pub(crate) fn place(&self, name: &str, cx: &Expansion<'_>) -> Place {
+        direct::place(self, name, cx)
+    }
+
+    /// Whether what is inside it goes with its cluster when that is destroyed.
+    pub(crate) fn goes_with_cluster(&self) -> bool {
+        self.existing.is_none() && self.on_destroy != Some(OnDestroy::Keep)
+    }
+
+    /// The tables that the publication of one of its connectors lists (PostgreSQL), with the resources that make the tool's own.
+    pub(crate) fn published(
+        &self,
+        name: &str,
+        connector: &Connector,
+    ) -> (BTreeSet<String>, Vec<Address>) {
+        let own = direct::postgresql::OWN_TABLES
+            .map(|(part, _)| Address::new(format!("database.{name}.{part}")));
+        (direct::postgresql::published(self, connector), own.into())
     }
 
     /// The table that a connector writes the time of its heartbeats into, beside the signal table.
@@ -379,24 +418,36 @@ impl Database {
         table.unwrap_or("cdc.signal")
     }
 
-    /// The engine.
-    pub fn engine(&self) -> &str {
-        self.engine.as_deref().unwrap_or(ENGINE)
+    /// The engine; a name that the schema refuses counts as the default one.
+    pub fn engine(&self) -> Engine {
+        self.engine.as_deref().and_then(Engine::named).unwrap_or_default()
+    }
+
+    /// The database that sessions are in, of the database named `name`; `None` of an engine whose sessions need none.
+    pub fn database_name(&self, name: &str) -> Option<String> {
+        match self.engine() {
+            Engine::MySql => None,
+            Engine::PostgreSql => {
+                Some(self.database.clone().unwrap_or_else(|| name.replace('-', "_")))
+            }
+        }
     }
 
     /// The version in full.
     pub fn full_version(&self) -> String {
-        full_version(self.version.as_deref().unwrap_or(VERSION))
+        let engine = self.engine();
+        engine.full_version(self.version.as_deref().unwrap_or(engine.version()))
     }
 
     /// The port. An existing database that has another one is refused with what to write.
-    pub fn port_or_default(&self) -> i32 {
-        self.port.unwrap_or(3306)
+    pub fn port_or_default(&self) -> u16 {
+        let given = self.port.and_then(|port| u16::try_from(port).ok());
+        given.unwrap_or_else(|| self.engine().port())
     }
 
-    /// For how long binary logs are kept.
-    pub fn binlog_retention(&self) -> Duration {
-        Duration::from_hours(self.binlog_hours())
+    /// For how long binary logs are kept; `None` of an engine that has none.
+    pub fn binlog_retention(&self) -> Option<Duration> {
+        (self.engine() == Engine::MySql).then(|| Duration::from_hours(self.binlog_hours()))
     }
 
     /// For how many hours binary logs are kept.
@@ -443,7 +494,7 @@ impl Component for Database {
     const SCHEMA: &'static Schema = &schema::SCHEMA;
 
     fn expand(&self, name: &str, cx: &mut Expansion<'_>) {
-        if !check::check(self, cx) {
+        if !check::check(self, name, cx) {
             return;
         }
         let plan = Plan::new(self, name, cx);
@@ -522,12 +573,18 @@ impl<'a> Plan<'a> {
         props.name
     }
 
+    /// The parameters that capturing changes depends on.
+    fn captures(&self) -> BTreeMap<String, String> {
+        let parameters = self.database.engine().parameters().iter();
+        parameters.map(|&(name, value)| (name.into(), value.into())).collect()
+    }
+
     fn lookup(&self, identifier: &str, cx: &mut Expansion<'_>) {
         let props = db_cluster_lookup::Props {
             name: identifier.to_owned(),
-            engine: self.database.engine().to_owned(),
-            port: self.database.port_or_default(),
-            parameters: BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect(),
+            engine: self.database.engine().name().to_owned(),
+            port: self.database.port_or_default().into(),
+            parameters: self.captures(),
         };
         cx.add::<DbClusterLookup>(self.address("cluster"), STAGE, &props, []);
     }
@@ -542,7 +599,7 @@ impl<'a> Plan<'a> {
             tags: self.tags.clone(),
         };
         cx.add::<SecurityGroup>(self.address("group"), "security-groups", &group, []);
-        let port = self.database.port_or_default();
+        let port = self.database.port_or_default().into();
         let ingress = |peer, description| Rule {
             direction: Direction::Ingress,
             protocol: "tcp".into(),
@@ -588,19 +645,16 @@ impl<'a> Plan<'a> {
     }
 
     fn parameters(&self, cx: &mut Expansion<'_>) {
-        let version = self.database.full_version();
-        let major: Vec<&str> = version.split('.').take(2).collect();
+        let (engine, version) = (self.database.engine(), self.database.full_version());
         let props = |cx: &Expansion<'_>, of: &str, parameters| parameter_group::Props {
-            // The family is in the name, because another family is another group.
-            name: cx.name(&[self.name, of, &format!("mysql{}", major.join("-"))], 255),
-            family: format!("aurora-mysql{}", major.join(".")),
+            name: cx.name(&[self.name, of, &engine.short_family(&version)], 255),
+            family: engine.family(&version),
             description: format!("Parameters of the database {}", self.name),
             parameters,
             keep: self.keep,
             tags: self.tags.clone(),
         };
-        let mut parameters: BTreeMap<String, String> =
-            BINLOG.iter().map(|&(k, v)| (k.into(), v.into())).collect();
+        let mut parameters = self.captures();
         parameters.extend(self.database.parameters.clone());
         let cluster = props(cx, "cluster", parameters);
         cx.add::<DbClusterParameterGroup>(self.address("cluster-parameters"), STAGE, &cluster, []);
@@ -612,10 +666,15 @@ impl<'a> Plan<'a> {
         let database = self.database;
         let props = aurora_cluster::Props {
             name: database.identifier(self.name, cx),
-            engine: database.engine().to_owned(),
+            engine: database.engine().name().to_owned(),
             version: database.full_version(),
-            master_user: database.master_user.clone().unwrap_or_else(|| "admin".into()),
-            port: database.port_or_default(),
+            // `postgres` is in every cluster.
+            database: database.database_name(self.name).filter(|name| name != "postgres"),
+            master_user: database
+                .master_user
+                .clone()
+                .unwrap_or_else(|| database.engine().master_user().into()),
+            port: database.port_or_default().into(),
             serverless: database.capacity(),
             kms_key: self.kms_key.clone(),
             backup_retention_days: i32::try_from(database.backup_days()).unwrap_or(7),
@@ -636,7 +695,7 @@ impl<'a> Plan<'a> {
             |cx: &Expansion<'_>, parts: &[&str], class: &str, tier| aurora_instance::Props {
                 name: cx.name(parts, 63),
                 cluster: self.output("cluster", AuroraCluster::CLUSTER_ID),
-                engine: self.database.engine().to_owned(),
+                engine: self.database.engine().name().to_owned(),
                 version: self.database.full_version(),
                 class: class.to_owned(),
                 promotion_tier: tier,

@@ -1,8 +1,10 @@
 //! What only a person with the master password can do in a database: the statements, in full.
 
+mod postgresql;
+
 use msk_pipeline_core::dsl::{Expansion, Notice};
 
-use super::{Connector, Database};
+use super::{Connector, Database, Engine};
 
 /// The statements for the capture user, binlog retention and the signal table, and how to verify them.
 ///
@@ -40,10 +42,18 @@ pub(super) fn notices(database: &Database, name: &str, secret: &str, cx: &mut Ex
         cx.notice(Notice {
             about: about.clone(),
             title: format!(
-                "Create the capture user `{}` in the database, keep its binary logs, and create the signal table.",
-                database.capture_user()
+                "Create the capture user `{}` in the database, {}.",
+                database.capture_user(),
+                match database.engine() {
+                    Engine::MySql => "keep its binary logs, and create the signal table",
+                    Engine::PostgreSql =>
+                        "the tool's own tables, and a publication and a slot for each connector",
+                }
             ),
-            body: statements(database, secret),
+            body: match database.engine() {
+                Engine::MySql => statements(database, secret),
+                Engine::PostgreSql => postgresql::statements(database, name, secret, cx),
+            },
         });
     }
     let Some(existing) = &database.existing else { return };

@@ -36,6 +36,9 @@ fn create(want: &Props, case: &Case<AuroraCluster>) -> Proposed<Call> {
         Change::new("security_groups", none, Some(&want.security_groups)),
         Change::new("deletion_protection", none, Some(want.deletion_protection)),
     ];
+    if let Some(database) = &want.database {
+        fields.push(Change::new("database", none, Some(database)));
+    }
     if let Some(range) = want.serverless {
         fields.push(Change::new("serverless", none, Some(range)));
     }
@@ -121,6 +124,9 @@ fn immutable(
     if want.subnet_group.differs(&seen.subnet_group) {
         return Some("a cluster can't be moved to another subnet group".into());
     }
+    if want.database.is_some() && want.database != seen.database {
+        return Some("the database that was made with a cluster can't be changed".into());
+    }
     if want.master_user != seen.master_user {
         return Some("the master user can't be changed".into());
     }
@@ -200,9 +206,9 @@ fn changes(want: &Props, seen: &Cluster, begun: bool) -> Result<Difference, (Str
     let mut changes = Changes::default();
     let mut fields = Vec::new();
     let mut data = DataEffect::NONE;
-    let mut restart = |what: &str| {
-        if data.verdict < Verdict::Restart {
-            data = DataEffect::new(Verdict::Restart, what);
+    let mut affects = |verdict: Verdict, what: &str| {
+        if data.verdict < verdict {
+            data = DataEffect::new(verdict, what);
         }
     };
     if !same_version(&want.version, &seen.version) {
@@ -214,10 +220,15 @@ fn changes(want: &Props, seen: &Cluster, begun: bool) -> Result<Difference, (Str
         }
         fields.push(Change::new("version", Some(&seen.version), Some(&want.version)));
         changes.version = Some(want.version.clone());
+        affects(Verdict::Restart, "all instances restart for the upgrade, connectors reconnect");
         if major(&want.version) != major(&seen.version) {
             changes.major_with_group = Some(want.instance_parameter_group.clone());
+            // Handbook aws.md §4.10.
+            if want.engine == "aurora-postgresql" {
+                let what = "replication slots don't outlast a major upgrade: drop them before it, and read every table again after it";
+                affects(Verdict::Gap, what);
+            }
         }
-        restart("all instances restart for the upgrade, connectors reconnect");
     }
     if want.parameter_group.differs(&seen.parameter_group) {
         let (from, to) = (&seen.parameter_group, &want.parameter_group);
@@ -233,7 +244,7 @@ fn changes(want: &Props, seen: &Cluster, begun: bool) -> Result<Difference, (Str
     if want.port != seen.port {
         fields.push(Change::new("port", Some(seen.port), Some(want.port)));
         changes.port = Some(want.port);
-        restart("all instances restart to listen on another port");
+        affects(Verdict::Restart, "all instances restart to listen on another port");
     }
     if let Some(range) = want.serverless.filter(|r| Some(*r) != seen.serverless) {
         fields.push(Change::new("serverless", seen.serverless, Some(range)));
@@ -350,9 +361,10 @@ fn numbers(version: &str) -> Vec<u32> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|p| p.parse().ok()).collect()
 }
 
-/// `8.0` of `8.0.mysql_aurora.3.10.4`.
+/// `8.0` of `8.0.mysql_aurora.3.10.4`, `16` of `16.8`.
 fn major(version: &str) -> String {
-    version.split('.').take(2).collect::<Vec<_>>().join(".")
+    let numbers = if version.contains("mysql_aurora") { 2 } else { 1 };
+    version.split('.').take(numbers).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -367,6 +379,7 @@ mod tests {
             name: "orders-main".into(),
             engine: "aurora-mysql".into(),
             version: "8.0.mysql_aurora.3.10.4".into(),
+            database: None,
             master_user: "admin".into(),
             port: 3306,
             serverless: Some(super::super::Capacity { min: 0.5, max: 8.0 }),
@@ -391,6 +404,7 @@ mod tests {
             status: "available".into(),
             engine: "aurora-mysql".into(),
             version: "8.0.mysql_aurora.3.10.4".into(),
+            database: None,
             master_user: "admin".into(),
             endpoint: "e".into(),
             reader_endpoint: "r".into(),
@@ -454,6 +468,22 @@ mod tests {
     }
 
     #[test]
+    fn a_major_upgrade_of_postgresql_costs_the_slots() {
+        let pg = |version: &str| Cluster {
+            engine: "aurora-postgresql".into(),
+            version: version.into(),
+            ..cluster()
+        };
+        let want = |version: &str| Props {
+            engine: "aurora-postgresql".into(),
+            version: version.into(),
+            ..props()
+        };
+        check(want("16.9"), pg("16.8"), "ModifyDBCluster restart");
+        check(want("16.8"), pg("15.12"), "ModifyDBCluster gap");
+    }
+
+    #[test]
     fn a_major_upgrade_names_both_groups() {
         let version = "8.4.mysql_aurora.8.4.7".to_owned();
         let want = Props { version, parameter_group: "new".into(), ..props() };
@@ -470,6 +500,11 @@ mod tests {
         let pending = Input::output("database.main.subnets", "name");
         check(Props { subnet_group: pending, ..p() }, cluster(), "replace lost");
         check(Props { master_user: "root".into(), ..p() }, cluster(), "replace lost");
+        check(Props { database: Some("shop".into()), ..p() }, cluster(), "replace lost");
+        let shop = || Some("shop".to_owned());
+        let named = Cluster { database: shop(), ..cluster() };
+        check(Props { database: shop(), ..p() }, named.clone(), "converged");
+        check(p(), named, "converged");
         check(Props { kms_key: Some("other".into()), ..p() }, cluster(), "replace lost");
         check(p(), Cluster { encrypted: false, ..cluster() }, "replace lost");
         let kept = Props { master_user: "root".into(), on_destroy: OnDestroy::Keep, ..p() };

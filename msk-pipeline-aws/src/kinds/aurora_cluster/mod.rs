@@ -64,10 +64,13 @@ pub struct Capacity {
 pub struct Props {
     /// The cluster's identifier, in lower case.
     pub name: String,
-    /// `aurora-mysql`
+    /// `aurora-mysql` or `aurora-postgresql`
     pub engine: String,
-    /// `8.0.mysql_aurora.3.10.4`
+    /// `8.0.mysql_aurora.3.10.4`, `16.8`
     pub version: String,
+    /// The database that is made with the cluster; `None` makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The master user, whose password RDS manages.
     pub master_user: String,
     /// The port.
@@ -120,6 +123,8 @@ pub struct Cluster {
     pub(super) status: String,
     pub(super) engine: String,
     pub(super) version: String,
+    #[serde(default)]
+    pub(super) database: Option<String>,
     pub(super) master_user: String,
     pub(super) endpoint: String,
     pub(super) reader_endpoint: String,
@@ -383,6 +388,7 @@ impl Cluster {
             status: text(cluster.status()),
             engine: text(cluster.engine()),
             version: text(cluster.engine_version()),
+            database: cluster.database_name().map(str::to_owned),
             master_user: text(cluster.master_username()),
             endpoint: text(cluster.endpoint()),
             reader_endpoint: text(cluster.reader_endpoint()),
@@ -521,6 +527,7 @@ impl AuroraCluster {
             .engine_version(&props.version)
             // A version past standard support is refused instead of billed as extended support.
             .engine_lifecycle_support("open-source-rds-extended-support-disabled")
+            .set_database_name(props.database.clone())
             .master_username(&props.master_user)
             .manage_master_user_password(true)
             .set_master_user_secret_kms_key_id(props.kms_key.clone())

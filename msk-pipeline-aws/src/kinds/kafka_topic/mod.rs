@@ -204,7 +204,7 @@ impl Kind for KafkaTopic {
 
     async fn observe(&self, target: &Target<Self>) -> Result<Option<Seen>, CallError> {
         let name = &target.props.name;
-        let ours = target.was.is_some() || target.pursuit.is_some();
+        let ours = target.is_recorded();
         let wanted = target.props.cluster_arn.known();
         if let Some(cluster) = wanted
             && let Some(seen) = self.look(cluster, name, ours).await?

@@ -464,6 +464,18 @@ pub(super) fn internal_topics(name: &str, id: &str, offsets: Option<&str>) -> Ve
         .collect()
 }
 
+/// Whether the workers of a connector hold a replication slot of the server with this name. They do so until they are gone.
+pub(crate) fn reads_slot(world: &World, now: Millis, host: &str, slot: &str) -> bool {
+    world.state.kafkaconnect.connectors.values().any(|connector| {
+        let configuration = &connector.settings(now).configuration;
+        let is = |key: &str, value: &str| configuration.get(key).is_some_and(|v| v == value);
+        connector.exists(now)
+            && !matches!(connector.state(now), "CREATING" | "FAILED")
+            && is("database.hostname", host)
+            && is("slot.name", slot)
+    })
+}
+
 /// The network interfaces of all workers, lingering ones included: until they are gone, their groups and subnets can't be
 /// deleted (handbook msk.md §5.3, aws.md §3.3).
 pub(crate) fn interfaces(world: &World, now: Millis) -> Vec<ec2::Interface> {

@@ -73,6 +73,12 @@ pub(crate) struct ServerView {
     pub(crate) resource_id: String,
     /// Whether something answers at the endpoint.
     pub(crate) answers: bool,
+    /// `aurora-mysql` or `aurora-postgresql`.
+    pub(crate) engine: String,
+    /// The database that was made with the cluster.
+    pub(crate) database: Option<String>,
+    /// The endpoint's host name.
+    pub(crate) endpoint: String,
 }
 
 /// The server of a cluster.
@@ -83,6 +89,9 @@ pub(crate) fn server(w: &World, now: Millis, cluster: &str) -> Option<ServerView
     Some(ServerView {
         resource_id: found.resource_id.clone(),
         answers: available && writer.is_some_and(|writer| writer.serves(now)),
+        engine: found.engine.clone(),
+        database: found.database.clone(),
+        endpoint: cluster_endpoint(w, &found.id, "cluster"),
     })
 }
 
