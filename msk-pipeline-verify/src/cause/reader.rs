@@ -19,6 +19,10 @@ const FAILURES: usize = 64;
 /// So many lines of an exception's own text are told.
 const TOLD: usize = 3;
 
+/// Jetty writes what nobody caught in a REST call at WARN. To whoever called it is an answer 500, and as final as what Connect's own mapper
+/// writes at ERROR.
+const UNCAUGHT: &str = " (org.eclipse.jetty.server.HttpChannel:";
+
 /// A known cause that a log showed.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
@@ -162,6 +166,7 @@ impl Reader {
                 *entry = Entry::default();
                 let name = context.split('|').next().unwrap_or_default();
                 if name.is_empty() || name == self.connector {
+                    let level = if message.contains(UNCAUGHT) { Level::Error } else { level };
                     self.head(entry, time, level, context, message);
                 }
             }
@@ -287,8 +292,13 @@ impl Reader {
             Some(old) if old.level > level => old.times += 1,
             Some(old) => {
                 let times = old.times + usize::from(old.entry != finding.entry);
-                let same = old.entry == finding.entry && finding.gaps.is_empty();
-                let gaps = if same { std::mem::take(&mut old.gaps) } else { finding.gaps };
+                // An ERROR that names nothing is about what its own entry, or a quieter announcement, has named.
+                let named = old.entry == finding.entry || old.level < level;
+                let gaps = if named && finding.gaps.is_empty() {
+                    std::mem::take(&mut old.gaps)
+                } else {
+                    finding.gaps
+                };
                 *old = Finding { gaps, times, ..finding };
             }
         }
