@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// stands at the beginning of a line.
 const LOOKED_AT: usize = 16 * 1024;
 
-/// What a JVM with `-XX:+ExitOnOutOfMemoryError` writes before it ends, behind whatever entry came before (HotSpot, `report_java_out_of_memory`).
+/// What a JVM with `-XX:+ExitOnOutOfMemoryError` writes before it ends, after whatever entry came before (`report_java_out_of_memory`).
 const LAST_WORDS: &str = "Terminating due to java.lang.OutOfMemoryError";
 
 /// One line of a worker's log.
