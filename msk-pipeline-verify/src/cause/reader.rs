@@ -19,9 +19,13 @@ const FAILURES: usize = 64;
 /// So many lines of an exception's own text are told.
 const TOLD: usize = 3;
 
-/// Jetty writes what nobody caught in a REST call at WARN. To whoever called it is an answer 500, and as final as what Connect's own mapper
-/// writes at ERROR.
-const UNCAUGHT: &str = " (org.eclipse.jetty.server.HttpChannel:";
+/// What is written at WARN and is an ERROR.
+const FATAL: &[&str] = &[
+    // Jetty, of what nobody caught in a REST call: to whoever called an answer 500, as what Connect's own mapper writes at ERROR.
+    " (org.eclipse.jetty.server.HttpChannel:",
+    // AbstractWorkerSourceTask.sendRecords: the task ends of it, some seconds later.
+    " due to an unrecoverable exception",
+];
 
 /// A known cause that a log showed.
 #[derive(Debug, Clone)]
@@ -166,7 +170,8 @@ impl Reader {
                 *entry = Entry::default();
                 let name = context.split('|').next().unwrap_or_default();
                 if name.is_empty() || name == self.connector {
-                    let level = if message.contains(UNCAUGHT) { Level::Error } else { level };
+                    let fatal = level == Level::Warn && FATAL.iter().any(|t| message.contains(t));
+                    let level = if fatal { Level::Error } else { level };
                     self.head(entry, time, level, context, message);
                 }
             }

@@ -341,6 +341,23 @@ fn what_nobody_caught_in_a_request_is_an_error() {
     assert_eq!(warned("a.B"), None);
 }
 
+/// The task ends of it seconds later; the cause is there at once.
+#[test]
+fn a_record_that_can_t_be_sent_is_final_before_its_task_is() {
+    let sent = |how: &str| {
+        let head = "[Worker-a] [2026-08-01 10:00:00,000] WARN [orders|task-0] WorkerSourceTask{id=orders-0}";
+        let failed = format!(
+            "{head} Failed to send record to topic 'orders' and partition '0' due to {how} exception:  (a.B:1)"
+        );
+        let cause = "Caused by: x.InvalidReplicationFactorException: Replication factor: 4 larger than available brokers: 3";
+        let lines = vec![LogLine::new(failed), trace("x.Y: z"), trace(cause)];
+        diagnose(&orders(lines)).verdict.map(|v| (v.code, v.certainty))
+    };
+    let certain = ("C-KAFKA-REPLICATION".to_owned(), Certainty::Certain);
+    assert_eq!(sent("an unrecoverable"), Some(certain));
+    assert_eq!(sent("another"), None);
+}
+
 /// The provider announces what is missing, and what it throws names nothing.
 #[test]
 fn an_error_has_the_names_of_its_announcement() {
@@ -606,7 +623,8 @@ fn documentation() -> String {
     let mut text = String::from(
         "# Known causes\n\nWhy a connector fails, as `explain` tells it: each cause has a code that stays. *Shown by* names the recordings in \
          `msk-pipeline-verify/recordings/` that the tests hold against the whole table: **bold** ones were recorded from running programs \
-         (`record.py`), the others are texts with their source in the head; *facts* are states, configurations and times that no log has.\n\n\
+         (by `record.py`, or as the head says), the others are texts with their source in the head; *facts* are states, configurations and times that no log has. \
+         [failures.md](failures.md) tells which were provoked, and how soon each was explained.\n\n\
          | code | what is wrong | what to do | shown by |\n| --- | --- | --- | --- |\n",
     );
     let cell = |text: &str| {

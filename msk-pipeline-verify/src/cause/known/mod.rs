@@ -281,6 +281,8 @@ const DATABASE: &[Layer] = &[
 pub(super) const FINAL: &[&str] = &[
     // WorkerTask.doRun
     "Task is being killed and will not recover until manually restarted",
+    // AbstractWorkerSourceTask.sendRecords
+    " due to an unrecoverable exception",
     // ConnectDistributed, AbstractConnectCli
     "Stopping due to error",
     // HotSpot with -XX:+ExitOnOutOfMemoryError
