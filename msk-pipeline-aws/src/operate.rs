@@ -12,14 +12,13 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_kafkaconnect::Client;
-use aws_sdk_kafkaconnect::operation::describe_connector_operation::DescribeConnectorOperationOutput;
 use msk_pipeline_core::Clock;
 use msk_pipeline_core::kind::{CallError, Class, Mark, MarkSeen};
 
 use crate::Session;
 use crate::error::{absent, classify};
 use crate::kinds::connect;
-use crate::kinds::connector::observe::{find, operation, operations};
+use crate::kinds::connector::observe::{described, find, operation, operations};
 
 /// How often an operation is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -152,6 +151,28 @@ pub async fn begin(
     operation: Operation,
 ) -> Result<Option<Begun>, OperateError> {
     let client = &session.kafkaconnect;
+    let Some(arn) = check(session, name, lineage, operation).await? else { return Ok(None) };
+    let before = newest(client, &arn, operation).await?;
+    let arn = match send(client, &arn, operation).await {
+        Ok(sent) => sent,
+        // Whether it was carried out is seen in the connector's operations; it is not sent twice.
+        Err(error) if error.class == Class::Unknown => {
+            let found = appeared(client, clock, &arn, operation, before.as_deref()).await?;
+            found.ok_or(error)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(Begun { name: name.to_owned(), operation, arn }))
+}
+
+/// Whether the operation could be begun: answers with the connector's ARN, or with `None` if there is nothing to do. Changes nothing.
+pub(crate) async fn check(
+    session: &Session,
+    name: &str,
+    lineage: &str,
+    operation: Operation,
+) -> Result<Option<String>, OperateError> {
+    let client = &session.kafkaconnect;
     let absent_error = || OperateError::Absent(name.to_owned());
     let arn = find(client, name).await?.ok_or_else(absent_error)?;
     let described = client.describe_connector().connector_arn(&arn).send().await;
@@ -171,17 +192,7 @@ pub async fn begin(
         let (name, needed) = (name.to_owned(), operation.from());
         return Err(OperateError::State { name, state, needed, operation });
     }
-    let before = newest(client, &arn, operation).await?;
-    let arn = match send(client, &arn, operation).await {
-        Ok(sent) => sent,
-        // Whether it was carried out is seen in the connector's operations; it is not sent twice.
-        Err(error) if error.class == Class::Unknown => {
-            let found = appeared(client, clock, &arn, operation, before.as_deref()).await?;
-            found.ok_or(error)?
-        }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(Some(Begun { name: name.to_owned(), operation, arn }))
+    Ok(Some(arn))
 }
 
 async fn send(client: &Client, arn: &str, operation: Operation) -> Result<String, CallError> {
@@ -254,14 +265,13 @@ pub async fn settle(
     let since = clock.wall();
     let mut last = String::new();
     loop {
-        let found = operation(&session.kafkaconnect, arn).await?;
-        let state = state(&found);
+        let found = described(&operation(&session.kafkaconnect, arn).await?);
+        let (state, says) = (found.state, found.says);
         if state != last {
             seen(&state);
             last.clone_from(&state);
         }
         if state.ends_with("_FAILED") || state.starts_with("ROLLBACK_COMPLETE") {
-            let says = found.error_info().map(connect::described).filter(|s| !s.is_empty());
             return Err(OperateError::Failed {
                 name: name.clone(),
                 operation: *asked,
@@ -283,8 +293,4 @@ pub async fn settle(
         }
         clock.sleep(LOOK).await;
     }
-}
-
-fn state(operation: &DescribeConnectorOperationOutput) -> String {
-    operation.connector_operation_state().map(|s| s.as_str().to_owned()).unwrap_or_default()
 }

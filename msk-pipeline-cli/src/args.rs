@@ -49,8 +49,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "MSKP_LOCAL", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) local: bool,
-    /// With --local: a real Kafka, Kafka Connect and MariaDB behind it, on loopback, run in the background from the first command that needs
-    /// them until `local stop`; wants Java 17 and mariadb-server (Linux)
+    /// With --local: a real Kafka, Kafka Connect and MariaDB or PostgreSQL behind it, on loopback, run in the background from the first
+    /// command that needs them until `local stop`; wants Java 17 and mariadb-server or postgresql (Linux)
     #[arg(long, global = true, env = "MSKP_REAL", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) real: bool,
@@ -64,6 +64,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "MSKP_JSON", hide_env = true)]
     #[arg(value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
+    /// Trust these certificates (PEM) of databases and brokers beside the system's; Aurora's are RDS's own: its global-bundle.pem
+    #[arg(long, global = true, value_name = "FILE", env = "MSKP_CA_BUNDLE", hide_env = true)]
+    pub(crate) ca_bundle: Option<PathBuf>,
     /// Say more; -vv also says what is as it should be
     #[arg(short, long, global = true, action = ArgAction::Count, env = "MSKP_VERBOSE", hide_env = true)]
     pub(crate) verbose: u8,
@@ -96,7 +99,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Verify that rows come out: looks at each link from the database to the topics; exit 1 unless all is well
     Verify(VerifyArgs),
-    /// One connector: its workers' log, its events as they come; restart, pause, resume
+    /// One connector: its log, its events; restart, pause, resume, snapshot, recover, rotate its credentials
     Connector {
         #[command(subcommand)]
         command: ConnectorCommand,
@@ -183,7 +186,7 @@ pub(crate) struct PlanArgs {
 }
 
 /// What is agreed to beforehand, and how long another run may hold it up.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Consent {
     /// Pass every gate without a question; does not agree to losing data
     #[arg(long, env = "MSKP_AUTO_APPROVE", hide_env = true, value_parser = FalseyValueParser::new())]
@@ -274,9 +277,6 @@ pub(crate) struct AdoptArgs {
 /// How databases and brokers are looked at.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Sight {
-    /// Trust these certificates (PEM), too: RDS's are not among the system's
-    #[arg(long, value_name = "FILE", env = "MSKP_CA_BUNDLE", hide_env = true)]
-    pub(crate) ca_bundle: Option<PathBuf>,
     /// How many bytes of the source's binary log a connector may be behind
     #[arg(long, value_name = "BYTES", default_value_t = Look::MOST_BEHIND)]
     #[arg(env = "MSKP_MAX_LAG", hide_env = true)]
@@ -346,6 +346,34 @@ pub(crate) enum ConnectorCommand {
     Pause {
         /// The connector, by its section's name or its address
         connector: String,
+    },
+    /// Read rows that captured tables have once more, beside the stream: writes a signal, and tells how each table ended
+    Snapshot {
+        /// The connector, by its section's name or its address
+        connector: String,
+        /// The tables, `schema.table`; without any, all that it captures
+        tables: Vec<String>,
+        #[command(flatten)]
+        sight: Sight,
+    },
+    /// Give its user another password without a gap: in the database, in the secret, and in every connector of this file that has the
+    /// secret; then verify
+    RotateCredentials {
+        /// The connector, by its section's name or its address
+        connector: String,
+        /// Also prove it by a row of the tool's own; usual where real programs run locally
+        #[arg(long, env = "MSKP_CANARY", hide_env = true, value_parser = FalseyValueParser::new())]
+        canary: bool,
+        #[command(flatten)]
+        sight: Sight,
+    },
+    /// Begin anew where its place or its schema history is lost: raises `generation` in the file, and applies. Every row that its tables have
+    /// is read again; what was deleted meanwhile is not told
+    Recover {
+        /// The connector, by its section's name or its address
+        connector: String,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Let a paused one go on where it was (`ResumeConnector`)
     Resume {

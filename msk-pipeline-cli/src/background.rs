@@ -113,7 +113,7 @@ fn of_world(command: &LocalCommand, settings: &Settings) -> Cloud {
 fn check(settings: &Settings, declaration: &Declaration) -> Result<(), Failure> {
     let (_, graph) = declaration.expand_offline()?;
     let path = std::env::var_os("PATH");
-    let missing = Toolbox::missing(path.as_deref(), provider::makes_databases(&graph))
+    let missing = Toolbox::missing(path.as_deref(), &provider::engines(&graph))
         .map_err(|e| Failure::real(&e))?;
     if missing.is_empty() {
         return Ok(());

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use msk_pipeline_aws::verify::{Closed, Look};
 use msk_pipeline_core::dsl::Header;
 use msk_pipeline_core::state::{Loaded, State};
-use msk_pipeline_local::LocalWorld;
 use msk_pipeline_real::{Access, serving};
 use msk_pipeline_verify::cause::Task;
 use msk_pipeline_verify::chain::AwsCredentials;
@@ -28,7 +27,7 @@ pub(crate) enum Behind {
     /// Nothing: the embedded AWS simulates them.
     Nothing,
     /// Programs on this machine; without access, none runs.
-    Programs { world: Box<LocalWorld>, access: Option<Access> },
+    Programs(Option<Access>),
 }
 
 /// An AWS with what stands behind it, and what is recorded of it.
@@ -47,7 +46,7 @@ impl Site {
         let target = Target::open(settings, header, true).await?;
         let state = target.store.load().await.and_then(Loaded::fold);
         let state = state.map_err(|e| Failure::store(&e))?;
-        let behind = behind(settings, header).await?;
+        let behind = behind(settings, header)?;
         Ok(Self { declaration, target, state, behind })
     }
 
@@ -59,7 +58,7 @@ impl Site {
         sight: &Sight,
     ) -> Result<Look, Failure> {
         let mut look = Look {
-            reach: Reach::default(),
+            reach: Reach { authorities: settings.authorities()?, ..Reach::default() },
             credentials: None,
             tasks: None,
             retention: None,
@@ -69,14 +68,6 @@ impl Site {
             most_behind: sight.max_lag,
             closed: None,
         };
-        if let Some(file) = &sight.ca_bundle {
-            let text = std::fs::read_to_string(file).map_err(|error| {
-                let message = format!("{} can't be read: {error}", file.display());
-                Failure::new(Exit::Invalid, message)
-                    .help("--ca-bundle takes a file with certificates in PEM")
-            })?;
-            look.reach.authorities.push(text);
-        }
         match &self.behind {
             Behind::Aws => {}
             Behind::Nothing => {
@@ -89,13 +80,13 @@ impl Site {
                     ),
                 });
             }
-            Behind::Programs { access: None, .. } => {
+            Behind::Programs(None) => {
                 look.closed = Some(Closed {
                     what: "the programs behind this world don't run".into(),
                     open: format!("Start them: {}", settings.command("--real verify")),
                 });
             }
-            Behind::Programs { access: Some(access), world } => {
+            Behind::Programs(Some(access)) => {
                 let programs = programs::reach(access);
                 look.reach.addresses = programs.addresses;
                 look.reach.authorities.extend(programs.authorities);
@@ -104,9 +95,11 @@ impl Site {
                     secret_access_key: Secret::new(access.credentials.secret.as_str()),
                     session_token: Some(Secret::new(access.credentials.token.as_str())),
                 });
-                let tasks = world.tasks(arn).map_err(|e| Failure::local(&e))?.into_iter();
-                let told = tasks.map(|t| Task { id: t.id, state: t.state, trace: t.trace });
-                look.tasks = Some(told.collect());
+                if let Some(world) = &self.target.world {
+                    let tasks = world.tasks(arn).map_err(|e| Failure::local(&e))?.into_iter();
+                    let told = tasks.map(|t| Task { id: t.id, state: t.state, trace: t.trace });
+                    look.tasks = Some(told.collect());
+                }
             }
         }
         Ok(look)
@@ -114,24 +107,23 @@ impl Site {
 
     /// True if a row may be changed without being asked for: nobody else's data are near.
     pub(crate) fn is_own(&self) -> bool {
-        matches!(self.behind, Behind::Programs { .. })
+        matches!(self.behind, Behind::Programs(_))
     }
 }
 
-async fn behind(settings: &Settings, header: &Header) -> Result<Behind, Failure> {
+fn behind(settings: &Settings, header: &Header) -> Result<Behind, Failure> {
     match settings.cloud {
         Cloud::Aws => return Ok(Behind::Aws),
         Cloud::Simulated => return Ok(Behind::Nothing),
         Cloud::Real => {}
     }
-    let place = place(header).with_programs();
+    let place = place(header);
     let folder = state_folder::world(settings, &place.account, &place.region);
-    let world = LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
     let access = Access::read(&serving::plane(&folder)).map_err(|error| {
         let message = format!("the way to the programs can't be read: {}", error.whole());
         Failure::new(Exit::Failed, message)
     })?;
-    Ok(Behind::Programs { world: Box::new(world), access })
+    Ok(Behind::Programs(access))
 }
 
 /// The time of this machine, which programs on it and servers elsewhere share.

@@ -40,7 +40,11 @@ impl Declaration {
         })?;
         // A byte order mark is an editor's habit, not content.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let source = Text { name, text };
+        Self::of(settings, Text { name, text })
+    }
+
+    /// Checks a text.
+    pub(crate) fn of(settings: &Settings, source: Text) -> Result<Self, Failure> {
         let components = provider::components();
         let pipeline = Document::parse(&source.text)
             .and_then(|document| document.pipeline(&components, &settings.overlay))

@@ -9,6 +9,7 @@ mod commands;
 mod declaration;
 mod diagnostic;
 mod exit;
+mod held;
 mod interrupt;
 mod printer;
 mod programs;

@@ -10,7 +10,9 @@ use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::kind::Registry;
 use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::state::State;
+use msk_pipeline_real::database::Engine;
 use msk_pipeline_verify::Reach;
+use serde_json::Value;
 
 use crate::declaration::Declaration;
 use crate::diagnostic::Failure;
@@ -30,13 +32,11 @@ pub(crate) fn registry(session: &Session, artifacts: &Artifacts) -> Registry {
 
 /// A session that trusts the databases that the settings name a certificate for. Aurora's are signed by RDS's own authorities.
 pub(crate) fn with_authorities(session: Session, settings: &Settings) -> Result<Session, Failure> {
-    let Some(file) = &settings.database_ca else { return Ok(session) };
-    let pem = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Invalid, format!("{} can't be read: {error}", file.display())).help(
-            "MSKP_DATABASE_CA names a file of certificates in PEM, such as RDS's global-bundle.pem",
-        )
-    })?;
-    let reach = Reach { authorities: vec![pem], ..Reach::default() };
+    let authorities = settings.authorities()?;
+    if authorities.is_empty() {
+        return Ok(session);
+    }
+    let reach = Reach { authorities, ..Reach::default() };
     let databases = msk_pipeline_aws::source::databases(&session, Arc::new(reach));
     Ok(session.with_source(databases))
 }
@@ -77,9 +77,14 @@ pub(crate) fn snapshot_notices(graph: &Graph, state: &State) -> Vec<Notice> {
     msk_pipeline_aws::components::connector::snapshot_notices(graph, state)
 }
 
-/// Whether something that is declared is a database of its own.
-pub(crate) fn makes_databases(graph: &Graph) -> bool {
-    graph.resources().any(|r| msk_pipeline_aws::source::is_cluster(&r.kind))
+/// The engines of the databases that are declared as the pipeline's own.
+pub(crate) fn engines(graph: &Graph) -> Vec<Engine> {
+    let clusters = graph.resources().filter(|r| msk_pipeline_aws::source::is_cluster(&r.kind));
+    let engine = |engine: &Value| match engine.as_str() {
+        Some("aurora-postgresql") => Engine::PostgreSql,
+        _ => Engine::MySql,
+    };
+    clusters.map(|cluster| engine(&cluster.props["engine"])).collect()
 }
 
 /// What a plan keeps, as (address, name).

@@ -27,8 +27,8 @@ pub(crate) struct Settings {
     pub(crate) ci: bool,
     /// `user@host`.
     pub(crate) user: String,
-    /// A file of certificates in PEM that databases are trusted by, beside the system's.
-    pub(crate) database_ca: Option<PathBuf>,
+    /// A file of certificates in PEM that databases and brokers are trusted by, beside the system's.
+    ca_bundle: Option<PathBuf>,
     /// Where the user's caches are, if the environment tells.
     cache: Option<PathBuf>,
     /// The program with its global options, to be copied: `msk-pipeline -f a.toml --local`.
@@ -64,6 +64,9 @@ impl Settings {
         if global.real {
             program += " --real";
         }
+        if let Some(file) = &global.ca_bundle {
+            program += &format!(" --ca-bundle {}", quoted(&file.to_string_lossy()));
+        }
         if let Some(env) = &global.env {
             program += &format!(" --env {}", quoted(env));
         }
@@ -83,11 +86,22 @@ impl Settings {
             cloud: if global.local { Cloud::Simulated } else { Cloud::Aws },
             overlay: Overlay { env: global.env.clone(), vars },
             ci: var("CI").is_some_and(|v| !["false", "0"].contains(&v.as_str())),
-            database_ca: var("MSKP_DATABASE_CA").map(PathBuf::from),
+            ca_bundle: global.ca_bundle.clone(),
             cache: cache_folder(&var),
             user: host.map_or(user.clone(), |host| format!("{user}@{host}")),
             program,
         })
+    }
+
+    /// Certificates that databases and brokers are trusted by, beside the system's.
+    pub(crate) fn authorities(&self) -> Result<Vec<String>, Failure> {
+        let Some(file) = &self.ca_bundle else { return Ok(Vec::new()) };
+        let pem = std::fs::read_to_string(file).map_err(|error| {
+            let message = format!("{} can't be read: {error}", file.display());
+            Failure::new(Exit::Invalid, message)
+                .help("--ca-bundle takes a file with certificates in PEM")
+        })?;
+        Ok(vec![pem])
     }
 
     /// The folder of the file, where everything that the program writes goes.

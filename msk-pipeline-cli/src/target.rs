@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) store: Arc<dyn StateStore>,
     /// The same, if it is one in S3.
     pub(crate) shared: Option<S3Store>,
+    /// The embedded AWS, if it is one that was begun.
+    pub(crate) world: Option<LocalWorld>,
     /// World time in one unit of real time.
     pub(crate) scale: f64,
 }
@@ -47,28 +49,29 @@ impl Target {
         header: &Header,
         looks: bool,
     ) -> Result<Self, Failure> {
-        let (session, clock, scale) = if settings.local {
+        let (session, clock, scale, world) = if settings.local {
             let place = place(header);
             let place = if settings.cloud == Cloud::Real { place.with_programs() } else { place };
             let folder = state_folder::world(settings, &place.account, &place.region);
             if looks && !LocalWorld::is_begun(&folder) {
                 let (session, clock) = LocalWorld::fresh(&place);
-                (session, clock, place.scale)
+                (session, clock, place.scale, None)
             } else {
                 let local =
                     LocalWorld::open(&folder, place).await.map_err(|e| Failure::local(&e))?;
                 let scale = local.scale().map_err(|e| Failure::local(&e))?;
+                let session = local.session.clone();
                 let session = if local.is_real() {
-                    provider::with_programs(local.session, Programs::of(&folder))
+                    provider::with_programs(session, Programs::of(&folder))
                 } else {
-                    local.session
+                    session
                 };
-                (session, local.clock, scale)
+                (session, Arc::clone(&local.clock), scale, Some(local))
             }
         } else {
             let clock: Arc<dyn Clock> = Arc::new(RealClock::system());
             let session = Session::connect(&header.region).await;
-            (provider::with_authorities(session, settings)?, clock, 1.0)
+            (provider::with_authorities(session, settings)?, clock, 1.0, None)
         };
         let pin = session
             .pin()
@@ -95,7 +98,7 @@ impl Target {
             Some(store) => Arc::new(store.clone()),
             None => Arc::new(FileStore::new(folder)),
         };
-        Ok(Self { session, clock, pin, store, shared, scale })
+        Ok(Self { session, clock, pin, store, shared, world, scale })
     }
 
     /// The engine for a pipeline here.

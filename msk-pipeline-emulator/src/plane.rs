@@ -83,11 +83,24 @@ pub struct Topic {
     pub configs: BTreeMap<String, String>,
 }
 
-/// An Aurora `MySQL` cluster that has a writer.
+/// What an Aurora cluster is compatible with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// `aurora-mysql`.
+    MySql,
+    /// `aurora-postgresql`.
+    PostgreSql,
+}
+
+/// An Aurora cluster that has a writer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Database {
     /// The cluster's identifier.
     pub name: String,
+    /// Its engine.
+    pub engine: Engine,
+    /// `EngineVersion`.
+    pub version: String,
     /// The writer instance.
     pub writer: String,
     /// Host names that lead to the writer: the cluster's endpoint and the writer's.
@@ -98,7 +111,9 @@ pub struct Database {
     pub port: u16,
     /// The master user.
     pub master: String,
-    /// Its password, from the managed secret; `None` where the caller set one, which the world doesn't keep.
+    /// Whether RDS manages its password.
+    pub managed: bool,
+    /// Its password, from the managed secret as soon as that is there; `None` where the caller set one, which the world doesn't keep.
     pub password: Option<String>,
     /// The database made with the cluster.
     pub database: Option<String>,
@@ -110,8 +125,11 @@ pub struct Database {
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, writer, port, parameters, awaits, .. } = self;
-        write!(f, "Database {{ {name}, {writer}, {port}, {parameters:?}, {awaits:?} }}")
+        let Self { name, engine, version, writer, port, parameters, awaits, .. } = self;
+        write!(
+            f,
+            "Database {{ {name}, {engine:?} {version}, {writer}, {port}, {parameters:?}, {awaits:?} }}"
+        )
     }
 }
 

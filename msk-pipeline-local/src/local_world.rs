@@ -38,7 +38,7 @@ impl Settings {
     pub const SCALE: f64 = 180.0;
 
     /// The scale of a world with real programs: what AWS takes half an hour for has some minutes then.
-    pub const REAL_SCALE: f64 = 10.0;
+    pub const REAL_SCALE: f64 = 20.0;
 
     /// The default account and scale in `region`.
     pub fn new(region: impl Into<String>) -> Self {

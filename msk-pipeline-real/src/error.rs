@@ -58,9 +58,22 @@ pub enum Error {
         /// Where it logs to.
         log: PathBuf,
     },
-    /// A statement that the database refused.
-    #[error("MariaDB refused a statement of ours: {0}")]
-    Sql(String),
+    /// A statement that a database refused.
+    #[error("{server} refused a statement of ours: {message}")]
+    Sql {
+        /// Which program.
+        server: &'static str,
+        /// Its words.
+        message: String,
+    },
+    /// A program that prepares a database failed.
+    #[error("`{program}` failed: {message}")]
+    Prepare {
+        /// Which one.
+        program: &'static str,
+        /// Its words.
+        message: String,
+    },
     /// Connect's REST API answered otherwise than asked for.
     #[error("Kafka Connect answered {status}: {message}")]
     Rest {

@@ -254,15 +254,22 @@ log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
 log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
 ";
 
-fn cluster_id(arn: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&Sha256::digest(arn)[..16])
+/// A UUID as Kafka writes one.
+fn uuid(of: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&Sha256::digest(of)[..16])
 }
 
-/// What `kafka-storage format` would write, without the JVM that it takes.
+/// What `kafka-storage format` would write, without the JVM that it takes. The directory has the same id at each start: by another
+/// one the controller takes all that is in it for lost.
 fn meta(arn: &str, id: u32) -> Properties {
-    [("version", "1".to_owned()), ("cluster.id", cluster_id(arn)), ("node.id", id.to_string())]
-        .map(|(k, v)| (k.to_owned(), v))
-        .into()
+    [
+        ("version", "1".to_owned()),
+        ("cluster.id", uuid(arn)),
+        ("node.id", id.to_string()),
+        ("directory.id", uuid(&format!("{arn}/{id}"))),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .into()
 }
 
 /// The configuration of one broker. What the plane needs wins over what the revision says.
@@ -410,9 +417,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_keeps_its_id() {
-        let id = cluster_id("arn");
-        assert_eq!((id.len(), &id), (22, &cluster_id("arn")));
-        assert_ne!(id, cluster_id("other"));
+    fn a_cluster_and_its_directories_keep_their_ids() {
+        let of = |arn, id| meta(arn, id);
+        assert_eq!(of("arn", 1), of("arn", 1));
+        let ids =
+            |arn, id| (of(arn, id)["cluster.id"].clone(), of(arn, id)["directory.id"].clone());
+        let (cluster, directory) = ids("arn", 1);
+        assert_eq!((cluster.len(), directory.len()), (22, 22));
+        assert_eq!(ids("arn", 2).0, cluster);
+        assert_ne!(ids("arn", 2).1, directory);
+        assert_ne!(ids("other", 1).0, cluster);
     }
 }

@@ -1,4 +1,4 @@
-//! Real programs behind the embedded AWS: a Kafka, a Kafka Connect and a MariaDB on loopback, started and watched as the world says.
+//! Real programs behind the embedded AWS: a Kafka, a Kafka Connect, a MariaDB and a PostgreSQL on loopback, started and watched as the world says.
 //!
 //! The world stays a value: it says what is wanted and remembers what was reported, and every state follows from that. This crate
 //! looks at it, starts what is missing, ends what is too much, and reports. It knows the world and nothing of the engine, the kinds
@@ -11,20 +11,23 @@
 //! never hidden.
 //!
 //! # The rooms, bottom up
-//! [`toolbox`] finds the programs; [`process`] starts them and never loses one; [`mariadb`], [`kafka`] and [`connect`] know one
-//! program each. [`RealPlane`] puts them together: it follows a world, with [`wanted`] as the pure function in its middle. [`serving`]
+//! [`toolbox`] finds the programs; [`process`] starts them and never loses one; [`mariadb`], [`postgres`], [`kafka`] and
+//! [`connect`] know one program each. [`RealPlane`] puts them together: it follows a world, with [`wanted`] as the pure function in its middle. [`serving`]
 //! says which process does that for a world, [`Access`] how the others get to its programs.
 
 mod access;
+mod account;
 mod admin;
 mod authority;
 pub mod connect;
+pub mod database;
 mod error;
 mod files;
 mod hosts;
 pub mod kafka;
 pub mod mariadb;
 mod plane;
+pub mod postgres;
 pub mod process;
 pub mod properties;
 pub mod proxy;

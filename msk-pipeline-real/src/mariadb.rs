@@ -11,7 +11,7 @@
 //! `FLUSH TABLES … WITH READ LOCK`, take the same privilege.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 
+use crate::account::own_name;
 use crate::authority::Authority;
+pub use crate::database::Spec;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::process::{Ledger, Program};
@@ -27,34 +29,6 @@ use crate::toolbox::MariaDb;
 
 /// Some seconds are usual; a busy machine takes its time.
 const START: Duration = Duration::from_mins(3);
-
-/// What a server is started with.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Spec {
-    /// The cluster's identifier.
-    pub name: String,
-    /// Where it listens.
-    pub address: Ipv4Addr,
-    /// With which port.
-    pub port: u16,
-    /// The names under which it is reached, for its certificate.
-    pub endpoints: BTreeSet<String>,
-    /// The parameters of its groups.
-    pub parameters: BTreeMap<String, String>,
-    /// The master user.
-    pub master: String,
-    /// Its password.
-    pub password: String,
-    /// The database that is made with the cluster.
-    pub database: Option<String>,
-}
-
-impl std::fmt::Debug for Spec {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, address, port, parameters, master, .. } = self;
-        write!(f, "{name} at {address}:{port} for {master} with {parameters:?}")
-    }
-}
 
 /// A running server.
 #[derive(Debug)]
@@ -187,7 +161,8 @@ async fn install(tools: &MariaDb, home: &Path, data: &Path, user: &str) -> Resul
         .map_err(Error::io("run", tools.install.display()))?;
     if !output.status.success() {
         let said = [output.stdout, output.stderr].concat();
-        return Err(Error::Sql(String::from_utf8_lossy(&said).into_owned()));
+        let message = String::from_utf8_lossy(&said).trim().to_owned();
+        return Err(Error::Prepare { program: "mariadb-install-db", message });
     }
     std::fs::rename(&fresh, data).map_err(Error::io("rename", fresh.display()))
 }
@@ -368,7 +343,11 @@ async fn sql(client: &Path, options: &Path, statements: &str) -> Result<String> 
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(Error::Sql(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+    Err(refused(&output.stderr))
+}
+
+fn refused(said: &[u8]) -> Error {
+    Error::Sql { server: "MariaDB", message: String::from_utf8_lossy(said).trim().to_owned() }
 }
 
 /// A string literal.
@@ -382,16 +361,10 @@ fn literal(value: &str) -> String {
     if plain { value.to_owned() } else { quoted(value) }
 }
 
-/// The name of the user who runs this, by which the server's socket knows its administrator.
-fn own_name() -> String {
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let own = users.lines().find(|line| line.split(':').nth(2) == Some(&uid));
-    own.and_then(|line| line.split(':').next()).unwrap_or("root").to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn spec(parameters: &[(&str, &str)]) -> Spec {

@@ -68,6 +68,26 @@ impl Identity {
     }
 }
 
+/// What a program takes for the wish that it end in order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Ends {
+    /// SIGTERM, as most do.
+    #[default]
+    Terminate,
+    /// SIGINT: to a PostgreSQL, SIGTERM means to wait until the last client has gone.
+    Interrupt,
+}
+
+impl Ends {
+    fn signal(self) -> Signal {
+        match self {
+            Self::Terminate => Signal::TERM,
+            Self::Interrupt => Signal::INT,
+        }
+    }
+}
+
 /// A program on record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
@@ -76,6 +96,9 @@ struct Entry {
     /// Where it listens; empty in a record of an earlier version.
     #[serde(default)]
     at: String,
+    /// How it is asked to end.
+    #[serde(default)]
+    ends: Ends,
 }
 
 type Entries = BTreeMap<String, Entry>;
@@ -118,17 +141,16 @@ impl Ledger {
         lock.try_lock().map_err(|_| Error::InUse(lock_path))?;
         let path = folder.join("programs.json");
         let recorded = recorded(&path)?.into_iter();
-        let left: BTreeMap<_, _> =
-            recorded.map(|(n, e)| (n, e.identity)).filter(|(_, id)| id.lives()).collect();
-        for id in left.values() {
-            id.signal(Signal::TERM);
+        let left: Entries = recorded.filter(|(_, entry)| entry.identity.lives()).collect();
+        for entry in left.values() {
+            entry.identity.signal(entry.ends.signal());
         }
         let deadline = Instant::now() + PATIENCE;
-        while left.values().any(|id| id.lives()) && Instant::now() < deadline {
+        while left.values().any(|e| e.identity.lives()) && Instant::now() < deadline {
             std::thread::sleep(LOOK);
         }
-        for id in left.values() {
-            id.signal(Signal::KILL);
+        for entry in left.values() {
+            entry.identity.signal(Signal::KILL);
         }
         let ledger = Self { path, entries: Mutex::default(), _lock: lock };
         ledger.save(&BTreeMap::new())?;
@@ -178,7 +200,7 @@ pub struct Listed {
 pub fn running(folder: &Path) -> Result<Vec<Listed>> {
     let live = recorded(&folder.join("programs.json"))?;
     let live = live.into_iter().filter(|(_, entry)| entry.identity.lives());
-    let listed = live.map(|(name, Entry { identity: Identity { pid, .. }, at })| Listed {
+    let listed = live.map(|(name, Entry { identity: Identity { pid, .. }, at, .. })| Listed {
         name,
         pid,
         at,
@@ -194,6 +216,7 @@ pub struct Program {
     log: PathBuf,
     child: tokio::process::Child,
     identity: Identity,
+    ends: Ends,
     ledger: Arc<Ledger>,
     ended: bool,
 }
@@ -202,6 +225,18 @@ impl Program {
     /// Starts `command` in a process group of its own, without input, with both outputs appended to `log`. It will listen `at` this
     /// address, which is for people.
     pub fn start(
+        name: &str,
+        at: std::net::SocketAddr,
+        command: Command,
+        log: &Path,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Self> {
+        Self::start_ended(Ends::default(), name, at, command, log, ledger)
+    }
+
+    /// As [`start`](Self::start), with another word for its end.
+    pub(crate) fn start_ended(
+        ends: Ends,
         name: &str,
         at: std::net::SocketAddr,
         mut command: Command,
@@ -229,11 +264,12 @@ impl Program {
             log: log.to_owned(),
             child,
             identity,
+            ends,
             ledger: ledger.clone(),
             ended: false,
         };
         ledger.change(|entries| {
-            entries.insert(name.to_owned(), Entry { identity, at: at.to_string() });
+            entries.insert(name.to_owned(), Entry { identity, at: at.to_string(), ends });
         })?;
         Ok(program)
     }
@@ -293,13 +329,22 @@ impl Program {
 
     /// Asks it to end, and after some seconds makes it; with it everything in its group.
     pub async fn stop(mut self) {
-        self.identity.signal(Signal::TERM);
+        self.end().await;
+    }
+
+    /// As [`stop`](Self::stop), for an owner who can't give it away.
+    pub(crate) async fn end(&mut self) {
+        self.identity.signal(self.ends.signal());
         let _ = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        self.kill().await;
+        self.end_at_once().await;
     }
 
     /// Ends it at once, for programs whose data nobody wants any more.
     pub async fn kill(mut self) {
+        self.end_at_once().await;
+    }
+
+    async fn end_at_once(&mut self) {
         self.identity.signal(Signal::KILL);
         let _ = self.child.wait().await;
         self.forget();

@@ -3,6 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use msk_pipeline_emulator::plane::Engine;
 use msk_pipeline_plugin::{Coordinate, Sha256, Store};
 
 use crate::error::{Error, Result};
@@ -24,6 +25,13 @@ const MARIADB: &[Absent; 3] = &[
     Absent { program: "mariadb", package: "mariadb-server" },
 ];
 
+const POSTGRES: &[Absent; 2] = &[
+    Absent { program: "postgres", package: "postgresql" },
+    Absent { program: "initdb", package: "postgresql" },
+];
+/// Where Debian keeps a folder for each version of PostgreSQL, which is on nobody's PATH.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
 /// The programs of this machine.
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -33,6 +41,8 @@ pub struct Toolbox {
     pub keytool: PathBuf,
     /// MariaDB's programs, or what is missing of them. Only a world with an Aurora `MySQL` cluster needs them.
     pub mariadb: std::result::Result<MariaDb, Absent>,
+    /// PostgreSQL's programs, or what is missing of them. Only a world with an Aurora PostgreSQL cluster needs them.
+    pub postgres: std::result::Result<Postgres, Absent>,
     /// Where Kafka's jars come from.
     pub store: Store,
 }
@@ -46,6 +56,17 @@ pub struct MariaDb {
     pub install: PathBuf,
     /// The client, `mariadb`.
     pub client: PathBuf,
+}
+
+/// PostgreSQL's programs, both of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// The server, `postgres`.
+    pub server: PathBuf,
+    /// `initdb`.
+    pub initdb: PathBuf,
+    /// `setpriv`, which only root needs.
+    pub setpriv: Option<PathBuf>,
 }
 
 /// A program that isn't there.
@@ -80,18 +101,21 @@ impl Toolbox {
         let mariadb = || {
             Ok(MariaDb { server: find(*server)?, install: find(*install)?, client: find(*client)? })
         };
-        Ok(Self { java: find(*java)?, keytool: find(*keytool)?, mariadb: mariadb(), store })
+        let postgres = find_postgres(&places, &bindirs(&places));
+        let (java, keytool) = (find(*java)?, find(*keytool)?);
+        Ok(Self { java, keytool, mariadb: mariadb(), postgres, store })
     }
 
-    /// The programs that this machine lacks, for a world with or without databases; looked for as [`find`](Self::find) does.
+    /// The programs that this machine lacks for a world with databases of these engines; looked for as [`find`](Self::find) does.
     ///
     /// # Errors
     /// [`Error::System`] on another system than Linux.
-    pub fn missing(path: Option<&std::ffi::OsStr>, databases: bool) -> Result<Vec<Absent>> {
+    pub fn missing(path: Option<&std::ffi::OsStr>, engines: &[Engine]) -> Result<Vec<Absent>> {
         if !cfg!(target_os = "linux") {
             return Err(Error::System);
         }
-        Ok(lacking(&places(path), databases))
+        let places = places(path);
+        Ok(lacking(&places, &bindirs(&places), engines))
     }
 
     /// Kafka's jars, as links with their usual names in `folder`: plugin scanners go by a file's name.
@@ -117,10 +141,49 @@ fn places(path: Option<&std::ffi::OsStr>) -> Vec<PathBuf> {
     given.into_iter().chain(USUAL_PLACES.iter().map(PathBuf::from)).collect()
 }
 
-fn lacking(places: &[PathBuf], databases: bool) -> Vec<Absent> {
-    let of_databases: &[Absent] = if databases { MARIADB } else { &[] };
-    let needed = JAVA.iter().chain(of_databases);
-    needed.filter(|n| find_in(places, n.program).is_none()).copied().collect()
+fn lacking(places: &[PathBuf], bindirs: &[PathBuf], engines: &[Engine]) -> Vec<Absent> {
+    let mysql: &[Absent] = if engines.contains(&Engine::MySql) { MARIADB } else { &[] };
+    let needed = JAVA.iter().chain(mysql);
+    let mut lacking: Vec<Absent> =
+        needed.filter(|n| find_in(places, n.program).is_none()).copied().collect();
+    if engines.contains(&Engine::PostgreSql)
+        && let Err(absent) = find_postgres(places, bindirs)
+    {
+        lacking.push(absent);
+    }
+    lacking
+}
+
+/// Where PostgreSQL's programs may be besides `places`: where `pg_config` says, and Debian's folders, the newest version first.
+fn bindirs(places: &[PathBuf]) -> Vec<PathBuf> {
+    let asked = find_in(places, "pg_config").and_then(|program| {
+        let output = std::process::Command::new(program).arg("--bindir").output().ok()?;
+        let said = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| PathBuf::from(said.trim()))
+    });
+    asked.into_iter().chain(versions(Path::new(POSTGRES_VERSIONS))).collect()
+}
+
+/// The `bin` folders of `parent`'s versions, the newest first.
+fn versions(parent: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let number = |name: std::ffi::OsString| name.to_str()?.parse::<u32>().ok();
+    let mut found: Vec<_> =
+        entries.filter_map(|e| Some((number(e.file_name())?, e.path().join("bin")))).collect();
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    found.into_iter().map(|(_, bin)| bin).collect()
+}
+
+/// The first folder that has all of PostgreSQL's programs.
+fn find_postgres(places: &[PathBuf], bindirs: &[PathBuf]) -> std::result::Result<Postgres, Absent> {
+    let [server, initdb] = POSTGRES;
+    let all = |folder: &PathBuf| {
+        let folder = std::slice::from_ref(folder);
+        Some((find_in(folder, server.program)?, find_in(folder, initdb.program)?))
+    };
+    let found = places.iter().chain(bindirs).find_map(all);
+    let setpriv = find_in(places, "setpriv");
+    found.map(|(server, initdb)| Postgres { server, initdb, setpriv }).ok_or(*server)
 }
 
 fn find_in(places: &[PathBuf], program: &str) -> Option<PathBuf> {
@@ -206,12 +269,47 @@ mod tests {
         std::fs::write(folder.path().join("java"), "").expect("write");
         assert_eq!(find_in(&[folder.path().to_owned()], "java"), None, "it can't be run");
         let places = [folder.path().to_owned()];
-        let lacks =
-            |databases| lacking(&places, databases).iter().map(|a| a.program).collect::<Vec<_>>();
-        assert_eq!(lacks(true), ["java", "keytool", "mariadbd", "mariadb-install-db", "mariadb"]);
-        assert_eq!(lacks(false), ["java", "keytool"]);
+        let lacks = |engines: &[Engine]| {
+            lacking(&places, &[], engines).iter().map(|a| a.program).collect::<Vec<_>>()
+        };
+        let mysql = ["java", "keytool", "mariadbd", "mariadb-install-db", "mariadb"];
+        assert_eq!(lacks(&[Engine::MySql]), mysql);
+        assert_eq!(lacks(&[Engine::PostgreSql]), ["java", "keytool", "postgres"]);
+        assert_eq!(lacks(&[]), ["java", "keytool"]);
         let absent = Absent { program: "mariadbd", package: "mariadb-server" };
         let text = Error::from(absent).to_string();
         assert!(text.contains("`mariadbd`") && text.contains("mariadb-server"), "{text}");
+    }
+
+    fn program(folder: &Path, name: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::create_dir_all(folder).expect("made");
+        let path = folder.join(name);
+        std::fs::write(&path, "").expect("written");
+        let runs = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(path, runs).expect("it may be run");
+    }
+
+    #[test]
+    fn postgresql_is_found_whole_and_the_newest_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, debian) = (folder.path().join("path"), folder.path().join("postgresql"));
+        for version in ["9", "15", "17", "common"] {
+            program(&debian.join(version).join("bin"), "postgres");
+        }
+        program(&debian.join("9/bin"), "initdb");
+        program(&debian.join("15/bin"), "initdb");
+        let bins = versions(&debian);
+        assert_eq!(bins, ["17", "15", "9"].map(|v| debian.join(v).join("bin")));
+        let places = [path.clone()];
+        let found = find_postgres(&places, &bins).expect("15 is whole");
+        assert_eq!(found.server, debian.join("15/bin/postgres"));
+        assert_eq!(found.initdb, debian.join("15/bin/initdb"));
+        program(&path, "postgres");
+        program(&path, "initdb");
+        let found = find_postgres(&places, &bins).expect("found");
+        assert_eq!(found.server, path.join("postgres"), "what is on the PATH was chosen");
+        let absent = find_postgres(&[], &[]).expect_err("there is none");
+        assert_eq!(absent, Absent { program: "postgres", package: "postgresql" });
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what was left out, and what the plane tells, is said")]
 
 #[path = "common/account.rs"]
+#[expect(dead_code, reason = "PostgreSQL's test uses the rest")]
 mod account;
 #[expect(dead_code, reason = "the plane's test uses the rest")]
 mod common;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use account::{Account, Connector};
+use account::{Account, Connector, MYSQL};
 use msk_pipeline_emulator::plane;
 use msk_pipeline_emulator::shell::Shared as _;
 use msk_pipeline_real::{Options, RealPlane, process};
@@ -97,8 +98,9 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
     account.log_group("/connect");
     account.secret("cdc/orders", &json!({ "username": "debezium", "password": "secret" }));
     let cluster = account.cluster("demo");
-    let endpoint = account.database("orders");
-    let plugin = account.plugin("debezium", &std::fs::read(common::plugin()).expect("packed"));
+    let endpoint = account.database("orders", &MYSQL);
+    let plugin =
+        account.plugin("debezium", &std::fs::read(common::plugin("mysql")).expect("packed"));
     let worker = account.worker_configuration(WORKER);
     until("the cluster", "ACTIVE", || account.cluster_state(&cluster)).await;
     until("the instance", "available", || account.instance_status("orders-1")).await;
@@ -260,7 +262,8 @@ impl Stage<'_> {
         until("the restart", "RESTART_COMPLETE", || self.account.operation_state(&restart)).await;
         self.row(plane, 45, "after the restart").await;
 
-        let other = self.account.plugin("debezium-2", &with_a_file(common::plugin(), "NOTES.txt"));
+        let other =
+            self.account.plugin("debezium-2", &with_a_file(common::plugin("mysql"), "NOTES.txt"));
         until("the other plugin", "ACTIVE", || self.account.plugin_state(&other)).await;
         let change = self.account.change_plugin(&self.connector, &other);
         until("the update", "UPDATE_COMPLETE", || self.account.operation_state(&change)).await;

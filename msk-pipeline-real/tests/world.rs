@@ -4,7 +4,7 @@
 #[expect(dead_code, reason = "the driver's test uses the rest")]
 mod account;
 
-use account::Account;
+use account::{Account, MYSQL, POSTGRESQL};
 use msk_pipeline_emulator::plane::{self, Report, Work};
 use msk_pipeline_emulator::shell::Shared as _;
 use msk_pipeline_real::{Key, Spec, wanted};
@@ -74,19 +74,36 @@ fn a_reboot_lasts_until_the_broker_is_back() {
 #[test]
 fn a_database_is_its_writer_s_server_with_the_managed_password() {
     let account = Account::new();
-    let endpoint = account.database("orders");
+    let endpoint = account.database("orders", &MYSQL);
     let key = Key::Database("orders".into());
     let Some(Spec::Database(database)) = account.wanted(&key) else { panic!("a database") };
     assert!(database.endpoints.contains(&endpoint), "{database:?}");
     assert_eq!(database.parameters["binlog_format"], ("ROW".to_owned(), false));
     assert_eq!((database.master.as_str(), database.database.as_deref()), ("admin", Some("shop")));
-    let password = database.password.clone().expect("managed");
+    let password = database.password.clone().filter(|_| database.managed).expect("managed");
     assert!(password.len() >= 16 && !format!("{database:?}").contains(&password));
     assert_eq!(account.instance_status("orders-1"), "creating");
     let token = database.awaits.expect("a wait").token;
     assert!(account.done(&token));
     assert_eq!(account.instance_status("orders-1"), "available");
     account.delete_instance("orders-1");
+    assert_eq!(account.wanted(&key), None);
+}
+
+#[test]
+fn a_postgresql_is_a_program_too() {
+    let account = Account::new();
+    let endpoint = account.database("orders", &POSTGRESQL);
+    let key = Key::Database("orders".into());
+    let Some(Spec::Database(database)) = account.wanted(&key) else { panic!("a database") };
+    assert!(database.endpoints.contains(&endpoint), "{database:?}");
+    assert_eq!((database.engine, database.version.as_str()), (plane::Engine::PostgreSql, "16.8"));
+    assert_eq!(database.parameters["rds.logical_replication"], ("1".to_owned(), false));
+    let master = (database.master.as_str(), database.database.as_deref(), database.port);
+    assert_eq!(master, ("postgres", Some("shop"), 5432));
+    assert_eq!(account.instance_status("orders-1"), "creating");
+    assert!(account.failed(&database.awaits.expect("a wait").token));
+    assert_eq!(account.instance_status("orders-1"), "incompatible-parameters");
     assert_eq!(account.wanted(&key), None);
 }
 

@@ -140,7 +140,7 @@ fn refused(check: &Check) -> Refused {
             Refused::Unreached(Unreached { what: found.clone(), open: fix.join(" ") })
         }
         Outcome::Fail { code, found, .. } if code == "C-DB-TLS-TRUST" => Refused::Failed(format!(
-            "{found} [{code}] Trust the authorities of RDS: MSKP_DATABASE_CA=global-bundle.pem (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem)"
+            "{found} [{code}] Trust the authorities of RDS: --ca-bundle global-bundle.pem (https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem)"
         )),
         Outcome::Fail { code, found, fix } => {
             Refused::Failed(format!("{found} [{code}] {}", fix.join(" ")))

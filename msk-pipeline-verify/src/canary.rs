@@ -5,15 +5,16 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable;
 use rskafka::client::partition::OffsetAt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chain::Database;
 use crate::chain::kafka::{Kafka, KafkaError};
-use crate::chain::{Database, mysql, postgres};
 use crate::check::Check;
 use crate::reach::Reach;
+pub use crate::session::Engine;
+use crate::session::{Refused, Session};
 
 /// What was done to the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,16 +49,6 @@ impl Step {
             Self::Tombstone => None,
         }
     }
-}
-
-/// The engine of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// Aurora MySQL, MySQL, MariaDB.
-    MySql,
-    /// Aurora PostgreSQL, PostgreSQL.
-    Postgres,
 }
 
 /// Which row, and where it comes out.
@@ -280,33 +271,6 @@ impl Progress {
     }
 }
 
-/// A session on either engine.
-enum Session {
-    MySql(Box<mysql_async::Conn>),
-    Postgres(postgres::Session),
-}
-
-impl Session {
-    async fn open(engine: Engine, database: &Database, reach: &Reach) -> Result<Self, Check> {
-        match engine {
-            Engine::MySql => Ok(Self::MySql(Box::new(mysql::connect(database, reach).await?))),
-            Engine::Postgres => Ok(Self::Postgres(postgres::connect(database, reach).await?)),
-        }
-    }
-
-    async fn run(&mut self, statement: &str) -> Result<(), String> {
-        match self {
-            Self::MySql(session) => session.query_drop(statement).await.map_err(|e| e.to_string()),
-            Self::Postgres(session) => {
-                let told = |e: tokio_postgres::Error| {
-                    e.as_db_error().map_or_else(|| e.to_string(), |e| e.message().to_owned())
-                };
-                session.client.batch_execute(statement).await.map_err(told)
-            }
-        }
-    }
-}
-
 /// Makes the canary's schema and table. `database` needs a user with the right to; what is there already stays.
 pub async fn prepare(
     engine: Engine,
@@ -317,7 +281,7 @@ pub async fn prepare(
     row.check()?;
     let mut session = Session::open(engine, database, reach).await.map_err(CanaryError::Check)?;
     for statement in row.preparation(engine) {
-        let failed = |text| CanaryError::Statement { step: Step::Insert, text };
+        let failed = |Refused { text, .. }| CanaryError::Statement { step: Step::Insert, text };
         session.run(&statement).await.map_err(failed)?;
     }
     Ok(())
@@ -356,7 +320,7 @@ pub async fn prove(
                 session
                     .run(&statement)
                     .await
-                    .map_err(|text| CanaryError::Statement { step, text })?;
+                    .map_err(|Refused { text, .. }| CanaryError::Statement { step, text })?;
             }
             while progress.next == Some(step) {
                 if sent.elapsed() > wait {

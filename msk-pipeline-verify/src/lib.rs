@@ -5,6 +5,7 @@
 //! * [`chain`] looks at each link from the database to the topic, and says of each: as it has to be, not so and what to change, or out of reach
 //!   from here and what to open.
 //! * [`canary`] changes a row and waits for its events.
+//! * [`session`] runs statements on either engine.
 //! * [`tail`] shows events as they come.
 //!
 //! It knows Kafka, Kafka Connect, Debezium and databases, and nothing of the engine, of AWS's interfaces, or of terminals. Secrets are
@@ -16,6 +17,7 @@ pub mod chain;
 mod check;
 mod reach;
 mod secret;
+pub mod session;
 pub mod tail;
 
 pub use check::{Check, Outcome};

@@ -153,28 +153,28 @@ impl Secret {
         Self { secrets: session.secretsmanager.clone() }
     }
 
-    /// A new password and the user's name, as the secret's value. Without characters that config files or shells treat specially.
+    /// A new password and the user's name, as the secret's value.
     async fn value(&self, username: &str) -> Result<String, CallError> {
-        const OP: &str = "secretsmanager:GetRandomPassword";
-        let answer = self
-            .secrets
-            .get_random_password()
-            .password_length(32)
-            .exclude_punctuation(true)
-            .require_each_included_type(true)
-            .send()
-            .await
-            .map_err(|e| classify(OP, e))?;
-        let Some(password) = answer.random_password() else {
-            return Err(CallError::new(Class::Unknown, OP, "the answer has no password"));
-        };
+        let password = random_password(&self.secrets).await?;
         Ok(serde_json::json!({ "username": username, "password": password }).to_string())
     }
 }
 
+/// A password that Secrets Manager draws, of letters and digits: nothing that config files or shells treat specially.
+pub(crate) async fn random_password(
+    secrets: &aws_sdk_secretsmanager::Client,
+) -> Result<String, CallError> {
+    const OP: &str = "secretsmanager:GetRandomPassword";
+    let request = secrets.get_random_password().password_length(32).exclude_punctuation(true);
+    let answer = request.require_each_included_type(true).send().await;
+    let answer = answer.map_err(|e| classify(OP, e))?;
+    let password = answer.random_password().map(str::to_owned);
+    password.ok_or_else(|| CallError::new(Class::Unknown, OP, "the answer has no password"))
+}
+
 /// A token for a request: the same for the same call, so that a repeated request is one request and no randomness of the SDK's is
 /// used.
-fn token(parts: &[&str]) -> String {
+pub(crate) fn token(parts: &[&str]) -> String {
     let text = parts.join("\n");
     format!("{}{}{}", super::short_hash(&text), super::short_hash(&format!("2{text}")), "00000000")
 }
@@ -462,7 +462,7 @@ fn to_secret(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(k, v)| Tag::builder().key(k).value(v).build()).collect()
 }
 
-fn from_secret(tags: &[Tag]) -> Tags {
+pub(crate) fn from_secret(tags: &[Tag]) -> Tags {
     tags.iter()
         .filter_map(|t| Some((t.key()?.to_owned(), t.value().unwrap_or_default().to_owned())))
         .collect()

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_kafkaconnect::operation::describe_connector::DescribeConnectorOutput;
+use aws_sdk_secretsmanager::Client;
 use msk_pipeline_core::kind::CallError;
 use msk_pipeline_verify::cause::Evidence;
 use msk_pipeline_verify::chain::kafka::{Kafka, Login};
-use msk_pipeline_verify::chain::{AwsCredentials, mysql};
+use msk_pipeline_verify::chain::{AwsCredentials, Database, mysql};
+use msk_pipeline_verify::session::Engine;
+use msk_pipeline_verify::{Check, Secret};
 
+use super::secrets::resolve;
 use crate::Session;
 use crate::components::connector::{CANARY, CLASS, listed, topic};
 use crate::evidence::{Told, described};
@@ -124,6 +128,35 @@ impl Ends {
             .into_iter()
             .find(|key| self.config(key).is_none())
             .map_or(Ok(()), |key| Err(Unfit::Key(key)))
+    }
+
+    /// The engine that it reads.
+    pub(crate) fn engine(&self) -> Engine {
+        match self.config("connector.class") {
+            Some(class) if class.contains(".postgresql.") => Engine::Postgres,
+            _ => Engine::MySql,
+        }
+    }
+
+    /// Where its database is, without a user.
+    pub(crate) fn place(&self) -> Database {
+        let config = |key| self.config(key).unwrap_or_default();
+        Database {
+            host: config("database.hostname").to_owned(),
+            port: config("database.port").parse().unwrap_or(3306),
+            name: None,
+            user: String::new(),
+            password: Secret::default(),
+            tls: config("database.ssl.mode") != "disabled",
+        }
+    }
+
+    /// Its database as the capture user, whose secret is read for it.
+    pub(crate) async fn source(&self, secrets: &Client) -> Result<Database, Check> {
+        let config = |key| self.config(key).unwrap_or_default();
+        let user = resolve(secrets, config("database.user")).await?;
+        let password = Secret::new(resolve(secrets, config("database.password")).await?);
+        Ok(Database { user, password, ..self.place() })
     }
 
     /// The cluster, entered with these credentials where it asks for some.

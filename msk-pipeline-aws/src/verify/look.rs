@@ -13,7 +13,7 @@ use msk_pipeline_verify::chain::{self, Database, Topics, ago, judge_lag};
 use msk_pipeline_verify::{Check, Outcome, Secret};
 use serde_json::Value;
 
-use super::secrets::{resolve, value};
+use super::secrets::value;
 use super::{Ends, Look};
 use crate::Session;
 use crate::components::connector::CANARY;
@@ -65,19 +65,15 @@ impl<'a> Looking<'a> {
             self.add([Check::unreachable("what it captures", unfit.to_string(), open)]);
             return Ok(false);
         }
-        let credentials = match (&self.look.credentials, self.ends.iam) {
-            (Some(given), _) => Some(given.clone()),
-            (None, true) => match self.session.credentials().await {
-                Ok(own) => Some(own),
-                Err(error) => {
-                    let open = "The cluster asks for IAM: run it with AWS credentials.";
-                    self.add([Check::unreachable("credentials", error.to_string(), open)]);
-                    return Ok(false);
-                }
-            },
-            (None, false) => None,
+        let credentials = match self.look.credentials_for(self.session, self.ends).await {
+            Ok(credentials) => credentials,
+            Err(error) => {
+                let open = "The cluster asks for IAM: run it with AWS credentials.";
+                self.add([Check::unreachable("credentials", error.to_string(), open)]);
+                return Ok(false);
+            }
         };
-        match self.database().await {
+        match self.ends.source(&self.session.secretsmanager).await {
             Ok(database) => {
                 let kafka = self.ends.kafka(credentials, self.session.region());
                 self.ways = Some(Ways { database, kafka });
@@ -88,22 +84,6 @@ impl<'a> Looking<'a> {
                 Ok(false)
             }
         }
-    }
-
-    /// The database as the capture user.
-    async fn database(&self) -> Result<Database, Check> {
-        let config = |key| self.ends.config(key).unwrap_or_default();
-        let secrets = &self.session.secretsmanager;
-        let user = resolve(secrets, config("database.user")).await?;
-        let password = resolve(secrets, config("database.password")).await?;
-        Ok(Database {
-            host: config("database.hostname").to_owned(),
-            port: config("database.port").parse().unwrap_or(3306),
-            name: None,
-            user,
-            password: Secret::new(password),
-            tls: config("database.ssl.mode") != "disabled",
-        })
     }
 
     /// The source: login, rights, settings.

@@ -24,6 +24,7 @@ use msk_pipeline_verify::{Check, Outcome, Reach};
 use serde::{Deserialize, Serialize};
 
 pub use self::ends::{Ends, Unfit, ends};
+pub(crate) use self::secrets::placeholder;
 use crate::Session;
 use crate::components::connector::Connector;
 use crate::components::database::Database;
@@ -63,6 +64,22 @@ pub struct Closed {
 impl Look {
     /// So far behind is not too far: some seconds for Debezium.
     pub const MOST_BEHIND: u64 = 64 << 20;
+
+    /// With which credentials the connector's cluster is entered; `None` if it asks for none.
+    ///
+    /// # Errors
+    /// If it asks for some, and neither this look nor the session has any.
+    pub async fn credentials_for(
+        &self,
+        session: &Session,
+        ends: &Ends,
+    ) -> Result<Option<AwsCredentials>, CallError> {
+        match &self.credentials {
+            Some(given) => Ok(Some(given.clone())),
+            None if ends.iam => session.credentials().await.map(Some),
+            None => Ok(None),
+        }
+    }
 
     /// Since when something is, as programs have the time, from when AWS says that it began.
     fn since(&self, aws: Option<u64>) -> Option<i64> {

@@ -62,7 +62,7 @@ fn foreign() -> Check {
 }
 
 /// Name and key of a placeholder that is the whole text.
-fn placeholder(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn placeholder(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("${secretsmanager:")?.strip_suffix('}')?;
     let (name, key) = inner.split_once(':')?;
     // `?ttl=…` is the provider's own (handbook msk.md §7.2).

@@ -59,9 +59,8 @@ pub(super) async fn run(
         }
     }
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "connectors": Value::Array(all),
-        }));
+        let document = json!({ "connectors": Value::Array(all) });
+        printer.data_json(&settings.cloud.document(document));
     }
     Ok(if wrong { Exit::Failed } else { Exit::Done })
 }

@@ -42,18 +42,15 @@ pub(super) async fn run(
         })?;
     }
     if printer.json {
-        printer.data_json(&document!({
-            "version": 1,
+        printer.data_json(&cloud.document(document!({
             "changes": plan.has_changes(),
-            "simulated": cloud.is_simulated(),
-            "cloud": cloud.word(),
             "plan": plan,
             "kept": json::kept(&plan),
             "unrecorded_parts": prepared.unrecorded,
             "needs_consent": plan.needs_consent(),
             "notices": prepared.expanded.notices,
             "problems": problems_json(&prepared.expanded.problems, &prepared.declaration.source),
-        }));
+        })));
     } else {
         let notices = if verb == Verb::Apply { prepared.expanded.notices.as_slice() } else { &[] };
         let view = View {

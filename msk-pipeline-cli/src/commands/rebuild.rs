@@ -115,13 +115,11 @@ fn show(settings: &Settings, printer: &Printer, traced: &[Traced]) {
 
 fn tell(settings: &Settings, printer: &Printer, location: &str, rebuilt: &Rebuilt, exit: Exit) {
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "state": location,
             "lineage": rebuilt.state.lineage,
             "found": rebuilt.traced,
             "recorded": exit == Exit::Done,
-        }));
+        })));
     }
 }

@@ -97,7 +97,7 @@ async fn edit(
     let target = Target::open(settings, declaration.pipeline.header(), false).await?;
     let done = edit_on(settings, &target, why, change).await?;
     if printer.json {
-        printer.data_json(&json!({ "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "done": done }));
+        printer.data_json(&settings.cloud.document(json!({ "done": done })));
     } else {
         printer.say(done);
     }
@@ -156,13 +156,11 @@ async fn init(
     let ready = make_ready(&target.session, &place, &target.pin).await;
     let ready = ready.map_err(|e| Failure::store(&e))?;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "state": place.to_string(),
             "done": ready.done,
             "own_policy": ready.own_policy,
-        }));
+        })));
         return Ok(Exit::Done);
     }
     let mark = settings.cloud.mark("  ");
@@ -206,10 +204,8 @@ async fn show_lock(
             })
         });
         let state = target.store.location();
-        let (simulated, cloud) = (settings.cloud.is_simulated(), settings.cloud.word());
-        printer.data_json(
-            &json!({ "version": 1, "simulated": simulated, "cloud": cloud, "state": state, "lock": lock }),
-        );
+        let document = json!({ "state": state, "lock": lock });
+        printer.data_json(&settings.cloud.document(document));
         return Ok(Exit::Done);
     }
     match held {
@@ -266,14 +262,12 @@ async fn list(
             .iter()
             .map(|(address, record)| json!({ "address": address, "record": record }))
             .collect();
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "state": location,
             "lineage": state.lineage,
             "serial": state.serial,
             "resources": list,
-        }));
+        })));
         return Ok(Exit::Done);
     }
     let mark = settings.cloud.mark("  ");
@@ -309,7 +303,7 @@ async fn show(
         return Err(Failure::new(Exit::Invalid, message)
             .help(format!("list addresses with `{}`", settings.command("state list"))));
     };
-    let value = json!({ "address": address, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "record": record });
+    let value = settings.cloud.document(json!({ "address": address, "record": record }));
     if printer.json {
         printer.data_json(&value);
     } else {

@@ -45,9 +45,7 @@ pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Res
     let pipeline = &prepared.declaration.pipeline.header().name;
     let rows = rows(&looked, steps);
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "pipeline": pipeline,
             "pin": pin,
             "state": location,
@@ -56,7 +54,7 @@ pub(super) async fn run(settings: &Arc<Settings>, printer: &Arc<Printer>) -> Res
             "resources": rows.iter().map(Row::json).collect::<Vec<_>>(),
             "refusals": refusals,
             "problems": failure.as_ref().map_or_else(|| json!([]), Failure::to_json),
-        }));
+        })));
         return Ok(failure.map_or(Exit::Done, |failure| failure.exit));
     }
     let title = format!("{pipeline} ({})", place(pin, settings.cloud));

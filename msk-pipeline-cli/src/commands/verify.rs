@@ -27,15 +27,20 @@ pub(super) async fn run(
     let depth = if canary { Depth::Proof { wait: args.wait } } else { Depth::Chain };
     let of = asked(&site.state, args.connector.as_deref())?;
     let reports = interrupt.or(look(settings, &site, &of, &args.sight, depth)).await?;
-    say_none(printer, &reports);
+    tell(settings, printer, &reports, canary);
+    Ok(exit(&reports))
+}
+
+/// Prints every link of each connector.
+pub(super) fn tell(settings: &Settings, printer: &Printer, reports: &[Found<'_>], canary: bool) {
+    say_none(printer, reports);
     if printer.json {
-        print_json(printer, settings, &reports);
+        print_json(printer, settings, reports);
     } else {
-        for found in &reports {
+        for found in reports {
             print(printer, settings, found, canary);
         }
     }
-    Ok(exit(&reports))
 }
 
 /// `status --check`.
@@ -63,9 +68,9 @@ pub(super) async fn check(
 }
 
 /// What was found of each connector; `None` if it does not exist.
-type Found<'a> = (&'a Address, Option<Report>);
+pub(super) type Found<'a> = (&'a Address, Option<Report>);
 
-async fn look<'a>(
+pub(super) async fn look<'a>(
     settings: &Settings,
     site: &Site,
     of: &[(&'a Address, &str)],
@@ -93,7 +98,7 @@ fn say_none(printer: &Printer, reports: &[Found<'_>]) {
 }
 
 /// Only what was seen to be well is well; of no connector nothing was seen.
-fn exit(reports: &[Found<'_>]) -> Exit {
+pub(super) fn exit(reports: &[Found<'_>]) -> Exit {
     let well = |report: &Report| report.verdict == Verdict::Sound;
     let all = !reports.is_empty() && reports.iter().all(|(_, r)| r.as_ref().is_some_and(well));
     if all { Exit::Done } else { Exit::Failed }
@@ -179,13 +184,10 @@ fn print_json(printer: &Printer, settings: &Settings, reports: &[Found<'_>]) {
             value
         }
     });
-    printer.data_json(&json!({
-        "version": 1,
-        "simulated": settings.cloud.is_simulated(),
-        "cloud": settings.cloud.word(),
+    printer.data_json(&settings.cloud.document(json!({
         "ok": exit(reports) == Exit::Done,
         "connectors": each.collect::<Vec<_>>(),
-    }));
+    })));
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! What stands behind what is shown: AWS, nothing, or real programs on this machine.
 
+use serde_json::Value;
+
+use super::json::VERSION;
 use super::words::SIMULATED;
 
 /// The kind of AWS that a command is about.
@@ -27,8 +30,16 @@ impl Cloud {
         self == Cloud::Simulated
     }
 
+    /// A JSON object as a document of its version that says what it is about.
+    pub(crate) fn document(self, mut object: Value) -> Value {
+        object["version"] = VERSION.into();
+        object["simulated"] = self.is_simulated().into();
+        object["cloud"] = self.word().into();
+        object
+    }
+
     /// The word for it in JSON.
-    pub(crate) fn word(self) -> &'static str {
+    fn word(self) -> &'static str {
         match self {
             Cloud::Aws => "aws",
             Cloud::Simulated => "simulated",

@@ -54,18 +54,15 @@ pub(crate) fn result(
     next: &str,
     cloud: Cloud,
 ) -> Value {
-    json!({
+    cloud.document(json!({
         "event": "result",
-        "version": VERSION,
         "command": command,
         "exit": exit.code(),
         "outcome": exit.word(),
         "summary": summary,
         "notices": notices,
         "next": next,
-        "simulated": cloud.is_simulated(),
-        "cloud": cloud.word(),
-    })
+    }))
 }
 
 /// The last line where the process is ended at once.

@@ -55,7 +55,7 @@ impl Writer {
     }
 }
 
-/// What is on the topic of `shop.orders`: how many events of each operation and row.
+/// What is on the topic of a table: how many events of each operation and row.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Events(BTreeMap<(char, u32), usize>);
 
@@ -71,7 +71,7 @@ impl Events {
 }
 
 /// Reads the topic through the IAM listener, by AWS's names, as any client of AWS's would. While brokers are away it says so.
-pub(crate) async fn events(world: &World) -> Result<Events, String> {
+pub(crate) async fn events(world: &World, table: &str) -> Result<Events, String> {
     let mut found = Events::default();
     let access = Access::read(&world.plane()).map_err(|e| e.whole())?;
     let access = access.ok_or("no programs run")?;
@@ -87,7 +87,7 @@ pub(crate) async fn events(world: &World) -> Result<Events, String> {
     let kafka = Kafka { bootstrap: bootstrap.split(',').map(str::to_owned).collect(), login };
     let addresses = access.hosts.into_iter().map(|(host, at)| (host, at.to_string())).collect();
     let reach = Reach { addresses, authorities: vec![access.ca_pem] };
-    let records = kafka.records("orders.shop.orders", &reach).await;
+    let records = kafka.records(&format!("orders.shop.{table}"), &reach).await;
     let records = records.map_err(|error| format!("{error:?}"))?;
     for (_, value) in records {
         let event: Value =

@@ -8,6 +8,17 @@ use std::process::{Command, Stdio};
 use msk_pipeline_local::{LocalWorld, Settings};
 use serde_json::Value;
 
+/// Whether real programs are wanted here; that they are left out is said.
+pub(crate) fn wanted() -> bool {
+    let wanted = std::env::var_os("MSKP_REAL").is_some_and(|v| v == "1");
+    if !wanted {
+        println!(
+            "left out: set MSKP_REAL=1; it needs the Debian packages default-jre-headless and mariadb-server, and a Maven repository once"
+        );
+    }
+    wanted
+}
+
 /// A folder with a pipeline. What runs behind it ends with this.
 pub(crate) struct World {
     folder: tempfile::TempDir,
@@ -15,7 +26,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    /// The recommended pipeline, edited.
+    pub(crate) fn new(edits: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // A build during these minutes must not change what is tested.
         let binary = folder.path().join("msk-pipeline");
@@ -26,7 +38,11 @@ impl World {
         };
         copy("mysql-cdc.toml", "pipeline.toml");
         copy("msk-pipeline.lock", "msk-pipeline.lock");
-        Self { folder, binary }
+        let world = Self { folder, binary };
+        for (from, to) in edits {
+            world.edit(from, to);
+        }
+        world
     }
 
     fn command(&self, args: &str) -> Command {

@@ -63,3 +63,21 @@ pub fn rules() -> impl Iterator<Item = (&'static str, &'static str, &'static str
         rules.iter().map(move |(rule, source)| (service, *rule, *source))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SERVICES;
+    use crate::model;
+
+    /// One that isn't would get none of its input.
+    #[test]
+    fn every_operation_is_in_its_services_model() {
+        let modelled =
+            SERVICES.iter().filter_map(|service| Some((service, model::of(service.name)?)));
+        for (service, model) in modelled {
+            for operation in service.operations {
+                assert!(model.operations.contains_key(*operation), "{}:{operation}", service.name);
+            }
+        }
+    }
+}

@@ -23,6 +23,9 @@ const STALE: Duration = Duration::from_secs(20);
 /// (handbook msk.md §5.1); Kafka Connect itself gives up sooner, and its end is what counts here.
 const PATIENCE: Duration = Duration::from_mins(20);
 
+/// So long the tasks of a worker that is started again may take to run.
+const BEGINS: Duration = Duration::from_mins(1);
+
 struct Running {
     worker: Worker,
     spec: connect::Spec,
@@ -329,7 +332,13 @@ impl Unit {
 
     /// Nothing is waited for: the worker runs, is configured, and is looked at. One that died is started again, as MSK Connect does.
     async fn keep(&mut self, wanted: &Connector) -> Result<()> {
+        let began = self.running.is_none();
         self.configure(wanted, &wanted.settings).await?;
+        if began {
+            let state = if wanted.paused { "PAUSED" } else { "RUNNING" };
+            // That its tasks fail, or take long, is for their states to say.
+            let _ = tokio::time::timeout(BEGINS, self.until(wanted, state)).await;
+        }
         match self.look(wanted).await {
             Err(e @ Error::Ended { .. }) => {
                 self.running = None;

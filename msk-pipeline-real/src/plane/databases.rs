@@ -1,20 +1,21 @@
-//! One Aurora cluster: a MariaDB.
+//! One Aurora cluster: a MariaDB or a PostgreSQL.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use msk_pipeline_emulator::plane::{Database, Work};
+use msk_pipeline_emulator::plane::{Database, Engine, Work};
 
 use super::{Context, Event, Owner, random};
-use crate::error::{Error, Result};
-use crate::mariadb::{self, Server};
+use crate::database::{self, Server};
+use crate::error::Result;
 
 const CHECK: Duration = Duration::from_secs(1);
 
 struct Running {
+    engine: Engine,
     server: Server,
-    spec: mariadb::Spec,
+    spec: database::Spec,
 }
 
 pub(super) struct Unit {
@@ -57,11 +58,12 @@ impl Owner for Unit {
     }
 
     async fn remove(&mut self) {
-        let name = self.running.as_ref().map(|r| r.spec.name.clone());
+        let running = self.running.as_ref().map(|r| (r.engine, r.spec.name.clone()));
         self.stop().await;
-        if let Some(name) = name {
+        if let Some((engine, name)) = running {
             // What stays would only take room; the next cluster of this name must not find it.
-            let _ = crate::files::remove_folder(&mariadb::folder(&self.context.folder, &name));
+            let home = database::folder(engine, &self.context.folder, &name);
+            let _ = crate::files::remove_folder(&home);
         }
     }
 }
@@ -83,29 +85,34 @@ impl Unit {
         }
         let begun = Instant::now();
         let context = &self.context;
-        let tools = context.toolbox.mariadb.as_ref().map_err(|absent| Error::from(*absent))?;
         let spec = self.spec(wanted)?;
-        let server =
-            Server::start(&spec, &context.folder, tools, &context.authority, &context.ledger)
-                .await?;
+        let server = Server::start(
+            wanted.engine,
+            &spec,
+            &context.folder,
+            &context.toolbox,
+            &context.authority,
+            &context.ledger,
+        )
+        .await?;
         let program = format!("database {}", wanted.name);
-        for parameter in &server.unknown {
-            context.differs(&program, format!("MariaDB does not take the parameter {parameter}"));
+        for difference in server.differences(&wanted.version) {
+            context.differs(&program, difference);
         }
         if wanted.readers.len() > 1 {
             context.differs(&program, "reader instances are the writer, under their names");
         }
-        if wanted.password.is_none() {
+        if !wanted.managed {
             context
                 .differs(&program, "the master password that the caller chose is not known here");
         }
-        self.running = Some(Running { server, spec });
+        self.running = Some(Running { engine: wanted.engine, server, spec });
         let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         context.tell(Event::Ready { program, millis });
         Ok(())
     }
 
-    fn spec(&self, wanted: &Database) -> Result<mariadb::Spec> {
+    fn spec(&self, wanted: &Database) -> Result<database::Spec> {
         let first = wanted.endpoints.first().cloned().unwrap_or_default();
         let address = self.context.hosts(|hosts| {
             for name in wanted.endpoints.iter().chain(&wanted.readers) {
@@ -113,7 +120,7 @@ impl Unit {
             }
             hosts.address(&first)
         })?;
-        Ok(mariadb::Spec {
+        Ok(database::Spec {
             name: wanted.name.clone(),
             address,
             port: wanted.port,
@@ -142,8 +149,10 @@ impl Running {
             .map(|(name, (value, _))| (name.clone(), value.clone()))
             .collect();
         if !changed.is_empty() {
-            self.server.set_parameters(&changed).await?;
-            self.spec.parameters.extend(changed);
+            let mut spec = self.spec.clone();
+            spec.parameters.extend(changed.clone());
+            self.server.set_parameters(&changed, &spec).await?;
+            self.spec = spec;
         }
         Ok(())
     }

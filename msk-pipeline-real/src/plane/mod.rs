@@ -67,6 +67,8 @@ pub struct RealPlane {
     context: Arc<Context>,
     course: watch::Sender<Course>,
     driver: Option<std::thread::JoinHandle<()>>,
+    /// Closed once everything that the world had at the start was seen to.
+    first: mpsc::Receiver<()>,
 }
 
 /// What the driver is to do.
@@ -176,12 +178,18 @@ impl RealPlane {
             .build()
             .map_err(Error::io("start", "a runtime"))?;
         let (course, orders) = watch::channel(Course::Follow);
+        let (seen_to, first) = mpsc::channel(1);
         let driven = context.clone();
         let driver = std::thread::Builder::new()
             .name("real-plane".into())
-            .spawn(move || runtime.block_on(drive(driven, orders)))
+            .spawn(move || runtime.block_on(drive(driven, orders, seen_to)))
             .map_err(Error::io("start", "a thread"))?;
-        Ok((Self { context, course, driver: Some(driver) }, receiver))
+        Ok((Self { context, course, driver: Some(driver), first }, receiver))
+    }
+
+    /// Returns once each object that the world had at the start has its programs again, or was seen not to get them.
+    pub async fn caught_up(&mut self) {
+        while self.first.recv().await.is_some() {}
     }
 
     /// Names of the embedded AWS with their addresses on this machine, for clients outside a JVM.
@@ -370,16 +378,23 @@ trait Owner {
     async fn remove(&mut self);
 }
 
+/// Held until an object that there was at the start is seen to.
+type First = Option<mpsc::Sender<()>>;
+
 /// Carries out orders, one after the other, until one ends the programs. An order to end is not kept waiting by what lasts minutes: that
 /// is dropped, and programs that it was starting end with it.
-async fn follow<O: Owner>(mut owner: O, mut orders: watch::Receiver<Order<O::Wanted>>) {
+async fn follow<O: Owner>(
+    mut owner: O,
+    mut orders: watch::Receiver<Order<O::Wanted>>,
+    mut first: First,
+) {
     loop {
         let order = orders.borrow_and_update().clone();
         match order {
             Order::Be(wanted) => tokio::select! {
                 biased;
                 _ = orders.wait_for(|order| !matches!(order, Order::Be(_))) => continue,
-                () = owner.be(&wanted) => {}
+                () = owner.be(&wanted) => drop(first.take()),
             },
             Order::Stop => return owner.stop().await,
             Order::Remove => return owner.remove().await,
@@ -401,22 +416,22 @@ enum Orders {
 }
 
 impl Unit {
-    fn begin(context: &Arc<Context>, spec: Spec) -> Self {
+    fn begin(context: &Arc<Context>, spec: Spec, first: First) -> Self {
         let context = context.clone();
         match spec {
             Spec::Cluster(cluster) => {
                 let (sender, orders) = watch::channel(Order::Be(cluster));
-                let task = tokio::spawn(follow(clusters::Unit::new(context), orders));
+                let task = tokio::spawn(follow(clusters::Unit::new(context), orders, first));
                 Self { orders: Orders::Cluster(sender), task }
             }
             Spec::Database(database) => {
                 let (sender, orders) = watch::channel(Order::Be(database));
-                let task = tokio::spawn(follow(databases::Unit::new(context), orders));
+                let task = tokio::spawn(follow(databases::Unit::new(context), orders, first));
                 Self { orders: Orders::Database(sender), task }
             }
             Spec::Connector(connector) => {
                 let (sender, orders) = watch::channel(Order::Be(connector));
-                let task = tokio::spawn(follow(connectors::Unit::new(context), orders));
+                let task = tokio::spawn(follow(connectors::Unit::new(context), orders, first));
                 Self { orders: Orders::Connector(sender), task }
             }
         }
@@ -462,7 +477,12 @@ impl Drop for Units {
     }
 }
 
-async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
+async fn drive(
+    context: Arc<Context>,
+    mut course: watch::Receiver<Course>,
+    seen_to: mpsc::Sender<()>,
+) {
+    let mut first = Some(seen_to);
     let mut units = Units::default();
     let mut ending: BTreeMap<Key, JoinHandle<()>> = BTreeMap::new();
     while *course.borrow() == Course::Follow {
@@ -480,9 +500,13 @@ async fn drive(context: Arc<Context>, mut course: watch::Receiver<Course>) {
         for (key, spec) in now_wanted {
             match units.0.get(&key) {
                 Some(unit) => unit.order(spec),
-                None => drop(units.0.insert(key, Unit::begin(&context, spec))),
+                None => {
+                    let unit = Unit::begin(&context, spec, first.clone());
+                    units.0.insert(key, unit);
+                }
             }
         }
+        first = None;
         let _ = tokio::time::timeout(LOOK, course.changed()).await;
     }
     if *course.borrow() == Course::Abandon {
@@ -515,7 +539,7 @@ async fn look(context: &Arc<Context>) -> BTreeMap<Key, Spec> {
 /// not find them.
 fn prune(folder: &Path, wanted: &BTreeMap<Key, Spec>) -> Result<()> {
     let homes: BTreeSet<PathBuf> = wanted.values().map(|spec| home(folder, spec)).collect();
-    for parent in ["kafka", "mariadb", "connect"] {
+    for parent in ["kafka", "mariadb", "postgres", "connect"] {
         for entry in std::fs::read_dir(folder.join(parent)).into_iter().flatten().flatten() {
             if !homes.contains(&entry.path()) {
                 crate::files::remove_folder(&entry.path())?;
@@ -529,7 +553,9 @@ fn prune(folder: &Path, wanted: &BTreeMap<Key, Spec>) -> Result<()> {
 fn home(folder: &Path, spec: &Spec) -> PathBuf {
     match spec {
         Spec::Cluster(cluster) => crate::kafka::folder(folder, &cluster.name),
-        Spec::Database(database) => crate::mariadb::folder(folder, &database.name),
+        Spec::Database(database) => {
+            crate::database::folder(database.engine, folder, &database.name)
+        }
         Spec::Connector(connector) => crate::connect::folder(folder, &connector.name),
     }
 }
@@ -544,4 +570,46 @@ async fn archive(context: &Context, folder: &Path, sha256: &str) -> Result<PathB
     crate::files::folder(folder)?;
     crate::files::replace(&path, content.ok_or_else(missing)?)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(name: &str, engine: plane::Engine) -> (Key, Spec) {
+        let database = plane::Database {
+            name: name.into(),
+            engine,
+            version: String::new(),
+            writer: String::new(),
+            endpoints: BTreeSet::new(),
+            readers: BTreeSet::new(),
+            port: 0,
+            master: String::new(),
+            managed: false,
+            password: None,
+            database: None,
+            parameters: BTreeMap::new(),
+            awaits: None,
+        };
+        (Key::Database(name.into()), Spec::Database(database))
+    }
+
+    #[test]
+    fn what_was_deleted_meanwhile_leaves_nothing() {
+        let plane = tempfile::tempdir().expect("a folder");
+        let folder = |path: &str| plane.path().join(path);
+        let all = ["mariadb/a", "postgres/a", "postgres/b", "kafka/c", "connect/d", "ca/e"];
+        for path in all {
+            std::fs::create_dir_all(folder(path)).expect("made");
+        }
+        // A name can have changed its engine.
+        let wanted = BTreeMap::from([
+            database("a", plane::Engine::MySql),
+            database("b", plane::Engine::PostgreSql),
+        ]);
+        prune(plane.path(), &wanted).expect("pruned");
+        let left: Vec<_> = all.into_iter().filter(|path| folder(path).exists()).collect();
+        assert_eq!(left, ["mariadb/a", "postgres/b", "ca/e"]);
+    }
 }

@@ -9,6 +9,31 @@ use msk_pipeline_emulator::{Plane, Request, Settings, World};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+/// What a cluster is made with.
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) family: &'static str,
+    pub(crate) master: &'static str,
+    /// What is set in its parameter group.
+    pub(crate) parameter: (&'static str, &'static str),
+}
+
+pub(crate) const MYSQL: Engine = Engine {
+    name: "aurora-mysql",
+    version: "8.0.mysql_aurora.3.10.4",
+    family: "aurora-mysql8.0",
+    master: "admin",
+    parameter: ("binlog_format", "ROW"),
+};
+pub(crate) const POSTGRESQL: Engine = Engine {
+    name: "aurora-postgresql",
+    version: "16.8",
+    family: "aurora-postgresql16",
+    master: "postgres",
+    parameter: ("rds.logical_replication", "1"),
+};
+
 pub(crate) struct Account {
     pub(crate) world: Arc<Timed>,
 }
@@ -226,8 +251,9 @@ impl Account {
         );
     }
 
-    /// An Aurora `MySQL` cluster with one instance; its endpoint.
-    pub(crate) fn database(&self, name: &str) -> String {
+    /// An Aurora cluster with one instance and the database `shop`, ready for change data capture; its endpoint.
+    pub(crate) fn database(&self, name: &str, engine: &Engine) -> String {
+        let (parameter, value) = engine.parameter;
         let rds =
             |action: &str, pairs: &[(&str, &str)]| self.form("rds", "2014-10-31", action, pairs);
         let (subnets, group) = self.network();
@@ -246,7 +272,7 @@ impl Account {
             "CreateDBClusterParameterGroup",
             &[
                 ("DBClusterParameterGroupName", &parameters),
-                ("DBParameterGroupFamily", "aurora-mysql8.0"),
+                ("DBParameterGroupFamily", engine.family),
                 ("Description", "d"),
             ],
         );
@@ -254,8 +280,8 @@ impl Account {
             "ModifyDBClusterParameterGroup",
             &[
                 ("DBClusterParameterGroupName", &parameters),
-                ("Parameters.Parameter.1.ParameterName", "binlog_format"),
-                ("Parameters.Parameter.1.ParameterValue", "ROW"),
+                ("Parameters.Parameter.1.ParameterName", parameter),
+                ("Parameters.Parameter.1.ParameterValue", value),
                 ("Parameters.Parameter.1.ApplyMethod", "pending-reboot"),
             ],
         );
@@ -263,8 +289,9 @@ impl Account {
             "CreateDBCluster",
             &[
                 ("DBClusterIdentifier", name),
-                ("Engine", "aurora-mysql"),
-                ("MasterUsername", "admin"),
+                ("Engine", engine.name),
+                ("EngineVersion", engine.version),
+                ("MasterUsername", engine.master),
                 ("ManageMasterUserPassword", "true"),
                 ("DBSubnetGroupName", &subnet_group),
                 ("DBClusterParameterGroupName", &parameters),
@@ -278,7 +305,7 @@ impl Account {
             &[
                 ("DBInstanceIdentifier", &instance),
                 ("DBClusterIdentifier", name),
-                ("Engine", "aurora-mysql"),
+                ("Engine", engine.name),
                 ("DBInstanceClass", "db.r7g.large"),
             ],
         );
@@ -293,6 +320,16 @@ impl Account {
             &[("DBInstanceIdentifier", name)],
         );
         between(&text, "DBInstanceStatus").to_owned()
+    }
+
+    /// Has RDS draw another password for a cluster's master.
+    pub(crate) fn rotate_master_password(&self, cluster: &str) {
+        let pairs = [
+            ("DBClusterIdentifier", cluster),
+            ("RotateMasterUserPassword", "true"),
+            ("ApplyImmediately", "true"),
+        ];
+        self.form("rds", "2014-10-31", "ModifyDBCluster", &pairs);
     }
 
     pub(crate) fn reboot_instance(&self, name: &str) {

@@ -68,7 +68,7 @@ pub(crate) fn wanted() -> bool {
         return true;
     }
     println!(
-        "left out: set MSKP_REAL=1; it needs the Debian packages default-jre-headless and mariadb-server, and a Maven repository once"
+        "left out: set MSKP_REAL=1; it needs the Debian packages default-jre-headless, mariadb-server and postgresql, and a Maven repository once"
     );
     false
 }
@@ -84,8 +84,8 @@ pub(crate) fn toolbox() -> Toolbox {
 }
 
 /// The Debezium plugin as `apply` would upload it.
-pub(crate) fn plugin() -> PathBuf {
-    packed("io.debezium:debezium-connector-mysql:2.7.4.Final")
+pub(crate) fn plugin(database: &str) -> PathBuf {
+    packed(&format!("io.debezium:debezium-connector-{database}:2.7.4.Final"))
 }
 
 /// An artefact of Maven Central as a plugin.
@@ -312,8 +312,8 @@ impl Bench {
             ledger: &self.ledger,
         };
         let started = Instant::now();
-        let mut worker =
-            Worker::start(&spec, &plugin(), &runtime).unwrap_or_else(|e| panic!("{}", e.whole()));
+        let mut worker = Worker::start(&spec, &plugin("mysql"), &runtime)
+            .unwrap_or_else(|e| panic!("{}", e.whole()));
         worker.wait().await.unwrap_or_else(|e| panic!("{}", e.whole()));
         println!("worker after {:?}; {:?}", started.elapsed(), worker.differences);
         self.worker = Some(worker);

@@ -11,7 +11,7 @@ use msk_pipeline_real::{Event, RealPlane, connect, mariadb};
 use msk_pipeline_verify::cause::{Evidence, Reported, Verdict, diagnose};
 use serde_json::{Value, json};
 
-use crate::account::{Account, Connector};
+use crate::account::{Account, Connector, MYSQL};
 use crate::common;
 use crate::failure::Failure;
 use crate::observer::{LOOK, Observer, Sought};
@@ -98,8 +98,9 @@ impl Stage {
         let everything = json!([{ "Effect": "Allow", "Action": "*", "Resource": "*" }]);
         let role = account.role("connect", &everything);
         let cluster = account.cluster("demo");
-        let endpoints = ["orders", "other"].map(|name| account.database(name));
-        let plugin = account.plugin("debezium", &std::fs::read(common::plugin()).expect("packed"));
+        let endpoints = ["orders", "other"].map(|name| account.database(name, &MYSQL));
+        let plugin =
+            account.plugin("debezium", &std::fs::read(common::plugin("mysql")).expect("packed"));
         let worker = account.worker_configuration(WORKER);
         until("the cluster", &["ACTIVE"], || account.cluster_state(&cluster));
         let [orders, other] = endpoints;

@@ -50,7 +50,7 @@ impl Row {
             self.how.clone(),
             self.by.words().into(),
             format!("`{}`", self.code),
-            self.title.clone(),
+            self.title.replace('<', "‹").replace('>', "›"),
             seconds(self.symptom),
             seconds(self.latency),
         ]
@@ -78,7 +78,7 @@ pub(crate) fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/failures.md")
 }
 
-const HEAD: &str = "# Provoked failures
+pub(crate) const HEAD: &str = "# Provoked failures
 
 What the table of [known causes](causes.md) is worth: failures that were provoked on the embedded AWS with real programs behind it (MariaDB, Kafka
 with the IAM listener, Kafka Connect with the Debezium plugin that `apply` packs), each explained with its cause. Written by
@@ -93,7 +93,7 @@ which fails where a cause is another one, where another is told as certain befor
   some seconds of its own. `C-NO-TABLES` and `C-NO-TASK` are told as likely: a warning and a state say no more.
 * *by*: whose words the symptom is. *Real programs*: MariaDB, Kafka or Kafka Connect failed. *The embedded AWS's rules*: loopback has no routes, and the brokers
   know one of IAM's actions, so the rules of the embedded AWS say it in the words of the programs' sources. *Recording*: it can't be provoked here; the
-  log of that name in `msk-pipeline-verify/recordings/` is read.
+  log of that name in `msk-pipeline-verify/recordings/` is read. Where it isn't bold in [causes.md](causes.md) it is a text with its source.
 
 ";
 
@@ -120,10 +120,9 @@ pub(crate) fn page(rows: &[Row]) -> String {
     page
 }
 
-/// The rows of the page, cell by cell.
-pub(crate) fn read() -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(path()).expect("docs/failures.md");
-    let lines = text.lines().filter(|line| line.starts_with("| ")).skip(2);
+/// The rows of a page, cell by cell.
+pub(crate) fn rows(page: &str) -> Vec<Vec<String>> {
+    let lines = page.lines().filter(|line| line.starts_with("| ")).skip(2);
     let cells = |line: &str| line.split(" | ").map(|c| c.trim_matches(['|', ' ']).into()).collect();
     lines.map(cells).collect()
 }

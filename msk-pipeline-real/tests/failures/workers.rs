@@ -22,7 +22,7 @@ pub(crate) struct Plugins {
 }
 
 pub(crate) fn prepare(stage: &Stage) -> Plugins {
-    let archive = std::fs::read(common::plugin()).expect("packed");
+    let archive = std::fs::read(common::plugin("mysql")).expect("packed");
     let newer = |name: &str, content: Vec<u8>| {
         Some(if name.contains("/debezium-connector-mysql-") {
             for_java_21(&content)

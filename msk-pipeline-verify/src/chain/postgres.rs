@@ -19,7 +19,7 @@ const OPEN: Duration = Duration::from_secs(10);
 pub struct PostgresFacts {
     /// `wal_level`.
     pub wal_level: String,
-    /// Whether the role may replicate: its attribute, or membership of `rds_replication`.
+    /// Whether the role may replicate: its attribute, or membership of `rds_replication`, also by way of another role.
     pub may_replicate: bool,
     /// The slot, if there is one of that name.
     pub slot: Option<Slot>,
@@ -126,12 +126,11 @@ fn table(facts: &PostgresFacts, name: &str, role: &str, wanted: &Wanted) -> Vec<
     };
     let mut checks = Vec::new();
     if !readable {
-        checks.push(Check::fail(
-            &check,
-            "C-PG-GRANT-SELECT",
-            format!("{role} may not read it"),
-            &values,
-        ));
+        let schema = name.split_once('.').map_or("public", |(schema, _)| schema);
+        let fix =
+            format!("GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {name} TO {role};");
+        let found = format!("{role} may not read it");
+        checks.push(Check::fail(&check, "C-PG-GRANT-SELECT", found, &[]).with_fix(vec![fix]));
     }
     if facts.publication && !facts.published.iter().any(|published| published == name) {
         let found = format!("it is not in publication {}", wanted.publication);
@@ -236,8 +235,9 @@ pub(crate) async fn facts(
     let wal_level = client.query_one("SHOW wal_level", &[]).await?.get(0);
     let may_replicate = client
         .query_one(
-            "SELECT rolreplication OR rolsuper OR EXISTS (SELECT 1 FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid \
-             WHERE m.member = r.oid AND g.rolname = 'rds_replication') FROM pg_roles r WHERE rolname = current_user",
+            "SELECT rolreplication OR rolsuper OR EXISTS (SELECT 1 FROM pg_roles g \
+             WHERE g.rolname = 'rds_replication' AND pg_has_role(r.oid, g.oid, 'MEMBER')) \
+             FROM pg_roles r WHERE rolname = current_user",
             &[],
         )
         .await?
@@ -263,7 +263,8 @@ pub(crate) async fn facts(
         .await?;
     let tables = client
         .query(
-            "SELECT n.nspname || '.' || c.relname, has_table_privilege(c.oid, 'SELECT'), c.relreplident::text \
+            "SELECT n.nspname || '.' || c.relname, \
+             has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), c.relreplident::text \
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p') AND n.nspname || '.' || c.relname = ANY($1)",
             &[&wanted.tables],

@@ -192,12 +192,12 @@ pub struct Seen {
 
 /// An operation on a connector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Operation {
-    state: String,
+pub(crate) struct Operation {
+    pub(crate) state: String,
     /// Why it failed, in AWS's words.
-    says: Option<String>,
+    pub(crate) says: Option<String>,
     /// The step that failed.
-    step: Option<String>,
+    pub(crate) step: Option<String>,
 }
 
 /// What others may refer to.

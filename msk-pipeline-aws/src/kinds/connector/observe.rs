@@ -148,7 +148,8 @@ pub(crate) async fn operation(
         .map_err(|e| classify("kafkaconnect:DescribeConnectorOperation", e))
 }
 
-fn described(operation: &DescribeConnectorOperationOutput) -> Operation {
+/// What AWS tells of an operation.
+pub(crate) fn described(operation: &DescribeConnectorOperationOutput) -> Operation {
     let failed = operation
         .operation_steps()
         .iter()

@@ -79,10 +79,8 @@ async fn reset(settings: &Settings, printer: &Printer, here: Here) -> Result<Exi
         forgotten.push(name.clone());
     }
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
-            "reset": begun, "forgotten": forgotten, "ended": stopped,
-        }));
+        let document = json!({ "reset": begun, "forgotten": forgotten, "ended": stopped });
+        printer.data_json(&settings.cloud.document(document));
     } else {
         programs::tell(printer, &stopped);
     }
@@ -131,9 +129,7 @@ async fn inventory(settings: &Settings, printer: &Printer, here: Here) -> Result
             .iter()
             .map(|r| json!({ "service": r.service, "kind": r.kind, "id": r.id, "state": r.state, "simulated": simulated(r) }))
             .collect();
-        printer.data_json(&json!({
-            "version": 1, "simulated": cloud.is_simulated(), "cloud": cloud.word(), "inventory": rows,
-        }));
+        printer.data_json(&cloud.document(json!({ "inventory": rows })));
         return Ok(Exit::Done);
     }
     let width = |of: fn(&Row) -> String| rows.iter().map(|r| of(r).len()).max().unwrap_or(0);
@@ -168,7 +164,7 @@ async fn hold_states(
             continue;
         }
         let holder = Holder {
-            who: format!("{}, process {}", settings.user, std::process::id()),
+            who: target::who(settings),
             why: "local reset".into(),
             since: RealClock::system().wall(),
         };

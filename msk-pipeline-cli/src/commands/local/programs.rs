@@ -1,12 +1,12 @@
 //! `local status` and `local stop`: who serves the embedded AWS, and the programs behind it.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use msk_pipeline_core::Timestamp;
 use msk_pipeline_local::LocalWorld;
 use msk_pipeline_real::process::{Listed, running};
 use msk_pipeline_real::serving::{self, Served, Server, Stopped};
+use msk_pipeline_real::{mariadb, postgres};
 use serde_json::json;
 
 use super::Here;
@@ -39,10 +39,7 @@ pub(super) async fn status(
     };
     let serves = served != Served::No;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(),
-            "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "begun": scale.is_some(),
             "time_scale": scale,
             "served": serves,
@@ -51,7 +48,7 @@ pub(super) async fn status(
             "endpoint": server.and_then(|s| s.endpoint.as_deref()),
             "log": serves.then(|| serving::log(&folder)),
             "programs": programs,
-        }));
+        })));
         return Ok(Exit::Done);
     }
     printer.data(title);
@@ -93,9 +90,7 @@ pub(super) async fn stop(
 ) -> Result<Exit, Failure> {
     let stopped = end(&here.folder).await?;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(), "ended": stopped,
-        }));
+        printer.data_json(&settings.cloud.document(json!({ "ended": stopped })));
         return Ok(Exit::Done);
     }
     tell(printer, &stopped);
@@ -141,19 +136,23 @@ fn table(printer: &Printer, programs: &[Listed]) {
     }
 }
 
-/// How to speak to each database as its administrator, over its own socket.
+/// How to speak to each database over its own socket: to a MariaDB as its administrator, to a PostgreSQL as the master, whose tables
+/// can be published.
 fn clients(world: &Path, programs: &[Listed]) -> Vec<String> {
     let plane = serving::plane(world);
-    let names = programs.iter().filter_map(|p| p.name.strip_prefix("MariaDB of "));
-    let options =
-        names.map(|name| msk_pipeline_real::mariadb::folder(&plane, name).join("server.cnf"));
-    options
-        .map(|file| format!("mariadb --defaults-file={}", quoted(&file.to_string_lossy())))
-        .collect()
+    let file = |path: &Path| quoted(&path.to_string_lossy());
+    let client = |program: &Listed| {
+        if let Some(name) = program.name.strip_prefix("MariaDB of ") {
+            let options = mariadb::folder(&plane, name).join("server.cnf");
+            return Some(format!("mariadb --defaults-file={}", file(&options)));
+        }
+        let name = program.name.strip_prefix("PostgreSQL of ")?;
+        let service = postgres::service_file(&postgres::folder(&plane, name));
+        Some(format!("PGSERVICEFILE={} psql service=aurora", file(&service)))
+    };
+    programs.iter().filter_map(client).collect()
 }
 
 fn since(server: &Server) -> Timestamp {
-    let at = UNIX_EPOCH + Duration::from_secs(server.since);
-    let millis = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    Timestamp(u64::try_from(millis).unwrap_or_default())
+    Timestamp(server.since.saturating_mul(1000))
 }

@@ -29,7 +29,7 @@ pub(super) async fn run(
         serving::detach().map_err(|e| Failure::real(&e))?;
     }
     let Here { place, folder, .. } = here;
-    let signals = Signals::new();
+    let mut signals = Signals::new();
     let real = settings.cloud == Cloud::Real;
     // Before the world is made one with real programs: others may serve it as a simulated one.
     let mut serving = Serving::begin(&folder, real).map_err(|e| Failure::real(&e))?;
@@ -42,21 +42,31 @@ pub(super) async fn run(
     let scale = local.scale().map_err(|e| Failure::local(&e))?;
     let server = local.serve(port).await.map_err(|e| Failure::local(&e))?;
     let url = server.url();
-    let plane =
+    let mut plane =
         if real { Some(start_plane(settings, printer, &local, &folder).await?) } else { None };
     let serves = format!("The {}, at {scale} times real time.", here.title);
     if detached {
         printer.say(format!("{serves} {url}"));
-        serving.ready(&url).map_err(|e| Failure::real(&e))?;
-        until_stopped(printer, signals, plane, server).await;
+        // Who began it finds its programs there.
+        let caught_up = async {
+            if let Some(plane) = &mut plane {
+                plane.caught_up().await;
+            }
+        };
+        tokio::select! {
+            () = caught_up => {
+                serving.ready(&url).map_err(|e| Failure::real(&e))?;
+                signals.next().await;
+            }
+            () = signals.next() => {}
+        }
+        stop(printer, signals, plane, server).await;
         return Ok(Exit::Done);
     }
     serving.ready(&url).map_err(|e| Failure::real(&e))?;
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1, "simulated": settings.cloud.is_simulated(), "cloud": settings.cloud.word(),
-            "endpoint": url, "time_scale": scale,
-        }));
+        let document = json!({ "endpoint": url, "time_scale": scale });
+        printer.data_json(&settings.cloud.document(document));
     } else {
         printer.data(&url);
     }
@@ -68,18 +78,13 @@ pub(super) async fn run(
         "Next: AWS_ENDPOINT_URL={url} AWS_REGION={region} AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws sts get-caller-identity"
     ));
     printer.say("Ctrl-C ends it; the world stays.");
-    until_stopped(printer, signals, plane, server).await;
+    signals.next().await;
+    stop(printer, signals, plane, server).await;
     Ok(Exit::Done)
 }
 
-/// Serves until somebody asks to stop, and ends the programs in order; who asks twice ends them at once.
-async fn until_stopped(
-    printer: &Printer,
-    mut signals: Signals,
-    plane: Option<RealPlane>,
-    server: Server,
-) {
-    signals.next().await;
+/// Ends the programs in order; who asks once more ends them at once.
+async fn stop(printer: &Printer, mut signals: Signals, plane: Option<RealPlane>, server: Server) {
     if let Some(plane) = plane {
         printer.say("Ending its programs; their data stay. Once more ends them at once.");
         plane.stop_unless(signals.next()).await;

@@ -64,7 +64,10 @@ pub(super) struct Database {
     pub(super) groups: Vec<String>,
     pub(super) port: u16,
     pub(super) available: bool,
+    /// Of a MySQL: whether it writes its binary log by rows.
     pub(super) binlog_format_row: bool,
+    /// Of a PostgreSQL: whether `wal_level` is `logical`.
+    pub(super) logical_replication: bool,
 }
 
 /// The VPC of a security group.
@@ -169,6 +172,7 @@ pub(super) fn database(world: &World, now: Millis, host: &str) -> Option<Databas
         port: found.port,
         available: found.available,
         binlog_format_row: found.binlog_format_row,
+        logical_replication: found.logical_replication,
     })
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 mod brokers;
 mod configuration;
 mod database;
+mod postgres;
 mod secrets;
 
 use super::around;
@@ -46,6 +47,7 @@ const CHECKS: &[Check] = &[
     configuration::class_is_in_plugin,
     configuration::class_fits_java,
     configuration::required_keys,
+    postgres::slot_name_is_well_formed,
     configuration::overrides_are_allowed,
     configuration::topic_creation_defaults,
     secrets::placeholders_are_declared,
@@ -54,6 +56,8 @@ const CHECKS: &[Check] = &[
     secrets::secrets_may_be_read,
     database::database_is_reachable,
     database::binlog_is_row,
+    postgres::wal_level_is_logical,
+    postgres::decoding_plugin_is_there,
     database::history_is_reachable,
     database::history_topic_can_be,
     database::history_may_be_used,

@@ -135,6 +135,18 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ),
     ("binlog_is_row", "msk.md §8: binlog_format=ROW for MySQL"),
     (
+        "wal_level_is_logical",
+        "aws.md §4.10: rds.logical_replication makes wal_level logical; the words as Debezium 2.7.4 logged them",
+    ),
+    (
+        "slot_name_is_well_formed",
+        "msk.md §8: slot.name; Debezium's PostgresConnectorConfig.validateReplicationSlotName (pattern and words)",
+    ),
+    (
+        "decoding_plugin_is_there",
+        "msk.md §8: plugin.name is pgoutput on RDS, its default decoderbufs",
+    ),
+    (
         "history_is_reachable",
         "msk.md §7.3, §11.9: the schema history's own clients need the security settings twice",
     ),

@@ -14,10 +14,11 @@ mod health;
 mod lifecycle;
 mod requests;
 
-use double::{BROKER, DATABASE, Double, set};
+use double::{BROKER, DATABASE, Double, POSTGRES, set};
 
 pub(super) const ROLE: &str = "arn:aws:iam::111111111111:role/connect";
 const MYSQL: &str = "io.debezium.connector.mysql.MySqlConnector";
+const POSTGRESQL: &str = "io.debezium.connector.postgresql.PostgresConnector";
 
 /// A world, and the time in it.
 struct Scene {

@@ -42,12 +42,14 @@ const fn postgresql(
     version: &'static str,
     family: &'static str,
     major: &'static str,
+    lts: bool,
 ) -> EngineVersion {
-    EngineVersion { engine: POSTGRESQL, version, family, major, lts: false, extended: false }
+    EngineVersion { engine: POSTGRESQL, version, family, major, lts, extended: false }
 }
 
 /// What DescribeDBEngineVersions lists: Aurora MySQL from handbook aws.md §4.5, Aurora PostgreSQL a few of each line from 14 to
-/// 17. In ascending order within an engine.
+/// 18, as listed in aws/aws-cdk PRs 34151, 34446 and 36222 and aws/aws-cdk#38786; its lines with long-term support from
+/// aws/agent-toolkit-for-aws `upgrade-planning-lts-recommendation.md`. In ascending order within an engine.
 pub(super) const VERSIONS: &[EngineVersion] = &[
     mysql57("5.7.mysql_aurora.2.11.1"),
     mysql57("5.7.mysql_aurora.2.11.2"),
@@ -86,21 +88,29 @@ pub(super) const VERSIONS: &[EngineVersion] = &[
         lts: false,
         extended: false,
     },
-    postgresql("14.17", "aurora-postgresql14", "14"),
-    postgresql("14.18", "aurora-postgresql14", "14"),
-    postgresql("15.12", "aurora-postgresql15", "15"),
-    postgresql("15.13", "aurora-postgresql15", "15"),
-    postgresql("16.8", "aurora-postgresql16", "16"),
-    postgresql("16.9", "aurora-postgresql16", "16"),
-    postgresql("17.4", "aurora-postgresql17", "17"),
-    postgresql("17.5", "aurora-postgresql17", "17"),
+    postgresql("14.6", "aurora-postgresql14", "14", true),
+    postgresql("14.17", "aurora-postgresql14", "14", false),
+    postgresql("14.18", "aurora-postgresql14", "14", false),
+    postgresql("14.19", "aurora-postgresql14", "14", false),
+    postgresql("15.10", "aurora-postgresql15", "15", true),
+    postgresql("15.12", "aurora-postgresql15", "15", false),
+    postgresql("15.13", "aurora-postgresql15", "15", false),
+    postgresql("15.14", "aurora-postgresql15", "15", false),
+    postgresql("16.8", "aurora-postgresql16", "16", true),
+    postgresql("16.9", "aurora-postgresql16", "16", false),
+    postgresql("16.10", "aurora-postgresql16", "16", false),
+    postgresql("17.4", "aurora-postgresql17", "17", false),
+    postgresql("17.5", "aurora-postgresql17", "17", false),
+    postgresql("17.6", "aurora-postgresql17", "17", false),
+    postgresql("17.7", "aurora-postgresql17", "17", true),
+    postgresql("18.4", "aurora-postgresql18", "18", false),
 ];
 
 /// The version that a create without one gets (U: which it is changes over time; read it with `DefaultOnly`).
 pub(super) fn default_version(engine: &str) -> Option<EngineVersion> {
     let version = match engine {
         MYSQL => "8.0.mysql_aurora.3.10.4",
-        POSTGRESQL => "17.5",
+        POSTGRESQL => "17.7",
         _ => return None,
     };
     find(engine, version)

@@ -180,6 +180,7 @@ pub(super) fn create(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let username = username.unwrap_or_default();
     rules::master_username_is_free(engine, username)?;
     password.map_or(Ok(()), rules::master_password_is_well_formed)?;
+    rules::database_name_is_free(engine, text(input, "DatabaseName"))?;
     rules::number_is_in_range("Port", number(input, "Port"), 1150, 65_535)?;
     let retention = number(input, "BackupRetentionPeriod");
     rules::number_is_in_range("BackupRetentionPeriod", retention, 1, 35)?;
@@ -478,6 +479,8 @@ pub(super) fn modify(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
         secretsmanager::delete_managed(w, now, &secret.arn);
     }
     if rotate && let Some(secret) = &mut cluster.secret {
+        let secret_id = json!({ "SecretId": secret.arn });
+        (secretsmanager::SERVICE.handle)(w, cx, "RotateSecret", &secret_id)?;
         let took = w.duration(&label, MODIFY);
         secret.rotating = Some((now, now + took));
     }

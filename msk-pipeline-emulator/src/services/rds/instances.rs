@@ -13,7 +13,7 @@ use super::support::{
     filters, flag, given, late_failure, name_of, needed, not_implemented, number, page, passes,
     tags, text, without,
 };
-use super::{account, plane, views};
+use super::{account, views};
 use crate::services::ec2;
 use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
@@ -101,10 +101,11 @@ pub(super) fn create(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
     let label = format!("rds/instance/{id}");
     let has_writer =
         cluster.writer.as_ref().is_some_and(|writer| w.state.rds.instance(writer, now).is_some());
-    let took = if plane::by_program(&cluster.engine, !has_writer) {
-        w.lasting(&label, INSTANCE_CREATE)
-    } else {
+    // The writer is a program where the plane is real.
+    let took = if has_writer {
         w.duration(&label, INSTANCE_CREATE)
+    } else {
+        w.lasting(&label, INSTANCE_CREATE)
     };
     let ready_at = (now + took).max(cluster.life.ready_at() + INSTANCE_AFTER_CLUSTER);
     let (created, tuned) = (ready_at - took / 3, ready_at - took / 6);
@@ -335,11 +336,7 @@ pub(super) fn reboot(w: &mut World, cx: &Cx, input: &Value) -> Outcome {
     without(input, &["ForceFailover"])?;
     let label = format!("rds/instance/{}", instance.id);
     let writes = w.state.rds.writer(&instance.cluster, now).is_some_and(|i| i.id == instance.id);
-    let took = if plane::by_program(&instance.engine, writes) {
-        w.lasting(&label, REBOOT)
-    } else {
-        w.duration(&label, REBOOT)
-    };
+    let took = if writes { w.lasting(&label, REBOOT) } else { w.duration(&label, REBOOT) };
     instance.life.change(now, When::Now, &[("rebooting", took)], Values::new());
     let id = instance.id.clone();
     w.state.rds.instances.insert(id.clone(), instance);

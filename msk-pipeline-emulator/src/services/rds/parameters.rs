@@ -199,7 +199,13 @@ const TABLE: &[Parameter] = &[
         "GREATEST(${DBInstanceVCPU*2},8)",
     ),
     system(PG, "port", "{EndPointPort}"),
-    row(PG, true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "1"),
+    // On by default from version 17 on (8monkey-ai/hebo-platform PR 8; Aurora user guide, "Updating applications to connect to
+    // Aurora PostgreSQL DB clusters using new SSL/TLS certificates").
+    row("aurora-postgresql14", true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "0"),
+    row("aurora-postgresql15", true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "0"),
+    row("aurora-postgresql16", true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "0"),
+    row("aurora-postgresql17", true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "1"),
+    row("aurora-postgresql18", true, "rds.force_ssl", DYNAMIC, "boolean", ON_OFF, "1"),
     row(PG, true, "rds.logical_replication", STATIC, "boolean", ON_OFF, "0"),
     row(PG, true, "rds.logical_wal_cache", STATIC, "integer", "-1-2147483647", ""),
     row(PG, false, "search_path", DYNAMIC, "string", "", ""),

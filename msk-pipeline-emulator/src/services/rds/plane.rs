@@ -1,22 +1,16 @@
-//! Databases as the programs behind them see them. Each Aurora `MySQL` cluster is one server, its writer's; readers are its other names.
+//! Databases as the programs behind them see them. Each Aurora cluster is one server, its writer's; readers are its other names.
 
 use std::collections::BTreeMap;
 
 use super::state::{Cluster, Instance, Phase};
 use super::{catalog, parameters, views};
-use crate::plane::{self, Awaited, Work};
+use crate::plane::{self, Awaited, Engine, Work};
 use crate::world::{Millis, World};
-
-/// Whether an instance is a program where the plane is real.
-pub(super) fn by_program(engine: &str, writer: bool) -> bool {
-    writer && catalog::is_mysql(engine)
-}
 
 pub(crate) fn databases(world: &World, now: Millis) -> Vec<plane::Database> {
     let state = &world.state.rds;
     let clusters = state.clusters.values().filter(|c| c.life.exists(now) && !c.life.deleting());
     clusters
-        .filter(|c| catalog::is_mysql(&c.engine))
         .filter_map(|c| Some((c, state.writer(&c.id, now)?)))
         .filter(|(_, writer)| !writer.life.deleting() && writer.life.fails.is_none())
         .map(|(cluster, writer)| wanted_of(world, cluster, writer, now))
@@ -27,8 +21,11 @@ fn wanted_of(world: &World, cluster: &Cluster, writer: &Instance, now: Millis) -
     let state = &world.state.rds;
     let readers = state.members(&cluster.id, now).into_iter().filter(|m| m.id != writer.id);
     let secret = cluster.secret.as_ref().and_then(|s| plane::secret(world, now, &s.arn));
+    let mysql = catalog::is_mysql(&cluster.engine);
     plane::Database {
         name: cluster.id.clone(),
+        engine: if mysql { Engine::MySql } else { Engine::PostgreSql },
+        version: cluster.life.text(now, "EngineVersion"),
         writer: writer.id.clone(),
         endpoints: [
             views::cluster_endpoint(world, &cluster.id, "cluster"),
@@ -41,6 +38,7 @@ fn wanted_of(world: &World, cluster: &Cluster, writer: &Instance, now: Millis) -
             .collect(),
         port: views::port(cluster, &cluster.life.values(now)),
         master: cluster.master_username.clone(),
+        managed: cluster.secret.is_some(),
         password: secret.and_then(|members| members.get("password").cloned()),
         database: cluster.database.clone(),
         parameters: wanted_parameters(world, cluster, writer, now),

@@ -54,7 +54,14 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "master_credentials_are_given_once",
         "handbook §4.4; model CreateDBCluster.ManageMasterUserPassword (codes U)",
     ),
-    ("master_username_is_free", "handbook §4.4; model CreateDBCluster.MasterUsername (code U)"),
+    (
+        "master_username_is_free",
+        "handbook §4.4; model CreateDBCluster.MasterUsername; aws-cloudformation/cfn-lint PR 4425, DataShades/ckan-aws-templates#6 (messages)",
+    ),
+    (
+        "database_name_is_free",
+        "model CreateDBCluster.DatabaseName; hashicorp/terraform-provider-aws#38528, #2469; awslabs/aws-saas-boost#180 (`admin`; message U)",
+    ),
     ("master_password_is_well_formed", "model CreateDBCluster.MasterUserPassword (code U)"),
     (
         "number_is_in_range",

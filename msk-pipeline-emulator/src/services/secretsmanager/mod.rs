@@ -37,6 +37,7 @@ const OPERATIONS: &[&str] = &[
     "TagResource",
     "UntagResource",
     "UpdateSecret",
+    "UpdateSecretVersionStage",
 ];
 
 fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome {
@@ -55,6 +56,7 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
         "TagResource" => operations::tag_resource(world, cx, input),
         "UntagResource" => operations::untag_resource(world, cx, input),
         "UpdateSecret" => values::update_secret(world, cx, input),
+        "UpdateSecretVersionStage" => values::update_secret_version_stage(world, cx, input),
         other => Err(AwsError::new(
             "NotImplemented",
             format!("{other} is not implemented by the embedded AWS"),

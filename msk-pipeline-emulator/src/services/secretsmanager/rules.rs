@@ -25,6 +25,12 @@ pub(crate) const RULES: &[(&str, &str)] = &[
         "handbook aws.md §8; floci-io/floci pull request 2378; the code is (U)",
     ),
     ("one_rotation_at_a_time", "model documentation of RotateSecret"),
+    ("versions_exist", "model documentation of UpdateSecretVersionStage"),
+    ("stage_is_taken_from_its_holder", "model documentation of UpdateSecretVersionStage"),
+    (
+        "one_version_is_current",
+        "model documentation of UpdateSecretVersionStage; the words are (U)",
+    ),
     ("tag_keys_are_not_awss", "model documentation of TagResource"),
     ("password_has_characters", "model documentation of GetRandomPassword"),
 ];
@@ -216,6 +222,47 @@ pub(super) fn password_has_characters(
         return Err(invalid_parameter(format!(
             "The password length {length} is too short to include a character of each type."
         )));
+    }
+    Ok(())
+}
+
+/// Versions that a stage is moved between are there (model documentation of `UpdateSecretVersionStage`).
+pub(super) fn versions_exist<'a>(
+    secret: &Secret,
+    versions: impl IntoIterator<Item = &'a str>,
+) -> Result<(), AwsError> {
+    match versions.into_iter().find(|id| !secret.versions.contains_key(*id)) {
+        None => Ok(()),
+        Some(id) => Err(AwsError::new(
+            "ResourceNotFoundException",
+            format!("Secrets Manager can't find the specified secret value for VersionId: {id}"),
+        )),
+    }
+}
+
+/// A stage that a version has is moved, or taken away, by naming that version (model documentation of `UpdateSecretVersionStage`).
+pub(super) fn stage_is_taken_from_its_holder(
+    secret: &Secret,
+    stage: &str,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(), AwsError> {
+    let holder = secret.staged(stage).map(|(id, _)| id.as_str());
+    if from == holder || (from.is_none() && holder == to) {
+        return Ok(());
+    }
+    Err(invalid_parameter(format!(
+        "The parameter RemoveFromVersionId can't be empty or does not match: staging label {stage} is currently attached to version {}, so you must explicitly reference that version in RemoveFromVersionId.",
+        holder.unwrap_or("none")
+    )))
+}
+
+/// `AWSCURRENT` is moved, never taken away (model documentation of `UpdateSecretVersionStage`).
+pub(super) fn one_version_is_current(stage: &str, to: Option<&str>) -> Result<(), AwsError> {
+    if stage == super::state::CURRENT && to.is_none() {
+        return Err(invalid_parameter(
+            "You can't remove the staging label AWSCURRENT from a version without moving it to another.",
+        ));
     }
     Ok(())
 }

@@ -105,6 +105,23 @@ fn a_value_moves_from_current_to_previous() {
 }
 
 #[test]
+fn a_stage_moves_from_the_version_that_has_it() {
+    let mut w = with_pending();
+    let id = |w: &mut World, stage: &str| {
+        let of = json!({ "SecretId": "cdc/orders", "VersionStage": stage });
+        let found = call_at(w, NOW, "GetSecretValue", of).ok()?.value;
+        found["VersionId"].as_str().map(str::to_owned)
+    };
+    let first = id(&mut w, "AWSCURRENT").expect("what is pending is not current");
+    assert_ne!(first, TOKEN);
+    moved(&mut w, "AWSCURRENT", Some(&first), Some(TOKEN)).expect("moved");
+    moved(&mut w, "AWSPENDING", Some(TOKEN), None).expect("taken away");
+    assert_eq!(id(&mut w, "AWSCURRENT").as_deref(), Some(TOKEN));
+    assert_eq!(id(&mut w, "AWSPREVIOUS"), Some(first));
+    assert_eq!(id(&mut w, "AWSPENDING"), None);
+}
+
+#[test]
 fn a_secret_without_value_has_none() {
     let mut w = world();
     let made = call(&mut w, "CreateSecret", json!({ "Name": "empty" })).expect("created").value;
@@ -446,4 +463,50 @@ fn password_has_characters() {
         "InvalidParameterException",
         "too short",
     );
+}
+
+/// A secret with a pending version.
+fn with_pending() -> World {
+    let (mut w, _) = with_secret();
+    let put = json!({ "SecretId": "cdc/orders", "SecretString": "second", "ClientRequestToken": TOKEN,
+        "VersionStages": ["AWSPENDING"] });
+    call(&mut w, "PutSecretValue", put).expect("put");
+    w
+}
+
+/// Moves a stage.
+fn moved(w: &mut World, stage: &str, from: Option<&str>, to: Option<&str>) -> Outcome {
+    let mut input = json!({ "SecretId": "cdc/orders", "VersionStage": stage });
+    for (key, id) in [("RemoveFromVersionId", from), ("MoveToVersionId", to)] {
+        if let Some(id) = id {
+            input[key] = json!(id);
+        }
+    }
+    call(w, "UpdateSecretVersionStage", input)
+}
+
+#[test]
+fn versions_exist() {
+    let mut w = with_pending();
+    let absent = "00000000-0000-0000-0000-000000000000";
+    refused(moved(&mut w, "mine", None, Some(absent)), "ResourceNotFoundException", absent);
+    moved(&mut w, "mine", None, Some(TOKEN)).expect("a stage of one's own");
+}
+
+#[test]
+fn stage_is_taken_from_its_holder() {
+    let mut w = with_pending();
+    for from in [None, Some(TOKEN)] {
+        let wrong = moved(&mut w, "AWSCURRENT", from, Some(TOKEN));
+        refused(wrong, "InvalidParameterException", "RemoveFromVersionId");
+    }
+    moved(&mut w, "AWSPENDING", None, Some(TOKEN)).expect("it has it already");
+}
+
+#[test]
+fn one_version_is_current() {
+    let mut w = with_pending();
+    let current = value_of(&mut w, NOW, json!({ "SecretId": "cdc/orders" }))["VersionId"].clone();
+    let taken = moved(&mut w, "AWSCURRENT", current.as_str(), None);
+    refused(taken, "InvalidParameterException", "AWSCURRENT");
 }

@@ -113,6 +113,25 @@ pub(super) fn update_secret(world: &mut World, cx: &Cx, input: &Value) -> Outcom
     Ok(out.into())
 }
 
+/// Moves a stage from one version to another, adds it to one, or takes it away.
+pub(super) fn update_secret_version_stage(world: &mut World, cx: &Cx, input: &Value) -> Outcome {
+    let stage = text(input, "VersionStage").unwrap_or_default();
+    let (from, to) = (text(input, "RemoveFromVersionId"), text(input, "MoveToVersionId"));
+    let secret = held(world, cx, input)?;
+    rules::secret_is_not_deleted(secret)?;
+    rules::secret_is_not_managed(secret)?;
+    rules::versions_exist(secret, [from, to].into_iter().flatten())?;
+    rules::stage_is_taken_from_its_holder(secret, stage, from, to)?;
+    rules::one_version_is_current(stage, to)?;
+    match (to, from.and_then(|from| secret.versions.get_mut(from))) {
+        (Some(to), _) => secret.stage(to, stage),
+        (None, Some(version)) => drop(version.stages.remove(stage)),
+        (None, None) => {}
+    }
+    secret.changed_at = cx.now;
+    Ok(json!({ "ARN": secret.arn, "Name": secret.name }).into())
+}
+
 pub(super) fn list_secret_version_ids(world: &World, cx: &Cx, input: &Value) -> Outcome {
     let secret = seen(world, cx, input)?;
     let all = input.get("IncludeDeprecated").and_then(Value::as_bool).unwrap_or(false);

@@ -22,7 +22,7 @@ pub(super) const KNOWN: &[Known] = &[
         meaning: "The server was reached and has no line that lets this user, from this address, into this database. Replication is a database of its own in that file.",
         fix: &[
             "Elsewhere than on RDS: `host {database.dbname} {user} {from}/32 scram-sha-256` and `host replication {user} {from}/32 scram-sha-256`, then SELECT pg_reload_conf();",
-            "On RDS and Aurora the file isn't yours: with `no encryption` in the text it means that TLS is required (rds.force_ssl, on from version 15): set `database.sslmode` to `require`. Otherwise the role lacks rds_replication.",
+            "On RDS and Aurora the file isn't yours: with `no encryption` in the text it means that TLS is required (rds.force_ssl, on from version 15 of RDS and 17 of Aurora): set `database.sslmode` to `require`. Otherwise the role lacks rds_replication.",
         ],
         source: "PostgreSQL auth.c, ClientAuthentication; recorded",
         ..super::KNOWN

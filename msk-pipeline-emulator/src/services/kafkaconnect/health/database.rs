@@ -16,18 +16,26 @@ pub(super) fn cannot_connect<S: Into<String>>(
     let stack: Vec<String> = stack.into_iter().map(Into::into).collect();
     let reason =
         stack.first().map_or("", |s| s.split_once(": ").map_or(s, |(_, rest)| rest)).to_string();
+    let (database, prefix, logger) = match family {
+        "postgresql" => (
+            format!("/{}", subject.config("database.dbname")),
+            "Error while validating connector config",
+            "io.debezium.connector.postgresql.PostgresConnector:103",
+        ),
+        _ => (
+            String::new(),
+            "Unable to connect",
+            "io.debezium.connector.common.RelationalBaseSourceConnector:85",
+        ),
+    };
     let message = format!(
-        "Failed testing connection for jdbc:{family}://{}:{} with user '{}'",
+        "Failed testing connection for jdbc:{family}://{}:{}{database} with user '{}'",
         subject.config("database.hostname"),
         database_port(subject),
         subject.config("database.user"),
     );
-    let failed = Line::new(
-        "ERROR",
-        message,
-        "io.debezium.connector.common.RelationalBaseSourceConnector:85",
-    );
-    let mut trouble = invalid(check, &format!("Unable to connect: {reason}"))?;
+    let failed = Line::new("ERROR", message, logger);
+    let mut trouble = invalid(check, &format!("{prefix}: {reason}"))?;
     trouble.lines.insert(0, failed.stack(stack));
     Some(trouble)
 }
@@ -56,16 +64,28 @@ pub(super) fn database_is_reachable(world: &World, subject: &Subject<'_>) -> Opt
     } else {
         return None;
     };
-    let first = if debezium(subject.class()) == Some("postgresql") {
-        "org.postgresql.util.PSQLException: The connection attempt failed."
+    let stack = if debezium(subject.class()) == Some("postgresql") {
+        let host = subject.config("database.hostname");
+        let first = if open {
+            format!(
+                "Connection to {host}:{port} refused. Check that the hostname and port are correct and that the postmaster is accepting TCP/IP connections."
+            )
+        } else {
+            "The connection attempt failed.".to_owned()
+        };
+        [
+            format!("org.postgresql.util.PSQLException: {first}"),
+            "\tat org.postgresql.core.v3.ConnectionFactoryImpl.openConnectionImpl(ConnectionFactoryImpl.java:354)".into(),
+            format!("Caused by: {cause}"),
+        ]
     } else {
-        "com.mysql.cj.jdbc.exceptions.CommunicationsException: Communications link failure"
+        [
+            "com.mysql.cj.jdbc.exceptions.CommunicationsException: Communications link failure".to_owned(),
+            "\tat com.mysql.cj.jdbc.exceptions.SQLError.createCommunicationsException(SQLError.java:175)".into(),
+            format!("Caused by: {cause}"),
+        ]
     };
-    cannot_connect("database_is_reachable", subject, [
-        first.to_string(),
-        "\tat com.mysql.cj.jdbc.exceptions.SQLError.createCommunicationsException(SQLError.java:175)".into(),
-        format!("Caused by: {cause}"),
-    ])
+    cannot_connect("database_is_reachable", subject, stack)
 }
 
 /// A `MySQL` writes its binlog by rows (msk.md §8).

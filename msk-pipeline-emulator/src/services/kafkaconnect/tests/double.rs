@@ -32,11 +32,13 @@ pub(in super::super) struct Double {
     pub(in super::super) topics: BTreeSet<String>,
     pub(in super::super) available: bool,
     pub(in super::super) row: bool,
+    pub(in super::super) logical: bool,
     pub(in super::super) dials: BTreeMap<String, serde_json::Value>,
 }
 
 pub(super) const BROKER: &str = "b-1.main.abc123.c2.kafka.us-east-1.amazonaws.com";
 pub(super) const DATABASE: &str = "orders.cluster-c0.us-east-1.rds.amazonaws.com";
+pub(super) const POSTGRES: &str = "customers.cluster-c0.us-east-1.rds.amazonaws.com";
 pub(super) const CLUSTER: &str =
     "arn:aws:kafka:us-east-1:111111111111:cluster/main/00000000-0000-4000-a000-000000000001-2";
 
@@ -62,6 +64,7 @@ impl Double {
             ports: vec![9092, 9094, 9098],
             available: true,
             row: true,
+            logical: true,
             ..Self::default()
         }
     }
@@ -108,11 +111,17 @@ impl Double {
     }
 
     pub(in super::super) fn database(&self, host: &str) -> Option<Database> {
-        (host == DATABASE).then(|| Database {
+        let port = match host {
+            DATABASE => 3306,
+            POSTGRES => 5432,
+            _ => return None,
+        };
+        Some(Database {
             groups: vec!["sg-db".into()],
-            port: 3306,
+            port,
             available: self.available,
             binlog_format_row: self.row,
+            logical_replication: self.logical,
         })
     }
 }

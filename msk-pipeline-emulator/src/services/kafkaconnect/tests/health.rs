@@ -260,6 +260,113 @@ fn binlog_is_row() {
     fails_when("binlog_is_row", |d| d.row = false, "not configured to use a ROW binlog_format");
 }
 
+/// Creates a PostgreSQL connector with an input that `edit` has, in a world that `spoil` has changed; its state after six minutes, and
+/// the check that failed it.
+fn postgres(
+    spoil: impl FnOnce(&mut Double),
+    edit: impl FnOnce(&mut Value),
+) -> (String, Option<String>) {
+    let (mut scene, parts) = Scene::ready();
+    scene.world.blobs.insert("sha".into(), plugin_zip(POSTGRESQL, 55).into());
+    let theirs = scene.ok("CreateCustomPlugin", &plugin("postgres"))["customPluginArn"].clone();
+    scene.pass(41);
+    set(spoil);
+    let mut input = parts.connector("orders");
+    input["plugins"][0]["customPlugin"]["customPluginArn"] = theirs;
+    input["connectorConfiguration"] = json!({
+        "connector.class": POSTGRESQL,
+        "topic.prefix": "orders",
+        "database.hostname": POSTGRES,
+        "database.user": "debezium",
+        "database.password": "${secretsmanager:cdc/orders:password}",
+        "database.dbname": "shop",
+        "plugin.name": "pgoutput",
+        "table.include.list": "public.orders",
+    });
+    edit(&mut input["connectorConfiguration"]);
+    let arn = scene.create(&input);
+    scene.pass(361);
+    let state = scene.connector(&arn)["connectorState"].as_str().expect("a state").to_owned();
+    (state, scene.world.state.kafkaconnect.connectors[&arn].failed_check.clone())
+}
+
+#[track_caller]
+fn postgres_fails(
+    check: &str,
+    spoil: impl FnOnce(&mut Double),
+    edit: impl FnOnce(&mut Value),
+    words: &[&str],
+) {
+    let (state, failed) = postgres(spoil, edit);
+    assert_eq!((state.as_str(), failed.as_deref()), ("FAILED", Some(check)));
+    set(|d| {
+        for words in words {
+            assert!(d.logged.iter().any(|(_, l)| l.contains(words)), "{words}: {:#?}", d.logged);
+        }
+        assert!(!d.logged.iter().any(|(_, l)| l.contains("mysql")), "{:#?}", d.logged);
+    });
+}
+
+#[test]
+fn wal_level_is_logical() {
+    assert_eq!(postgres(|_| {}, |_| {}), ("RUNNING".into(), None));
+    // A binary log is MySQL's matter.
+    assert_eq!(postgres(|d| d.row = false, |_| {}).0, "RUNNING");
+    postgres_fails(
+        "wal_level_is_logical",
+        |d| d.logical = false,
+        |_| {},
+        &[
+            "Failed testing connection for jdbc:postgresql://customers.cluster-c0.us-east-1.rds.amazonaws.com:5432/shop",
+            "Postgres server wal_level property must be 'logical' but is: 'replica'",
+            "Creation of replication slot failed",
+            "ERROR: logical decoding requires wal_level >= logical",
+        ],
+    );
+}
+
+#[test]
+fn slot_name_is_well_formed() {
+    let named = |name: String| move |c: &mut Value| c["slot.name"] = name.into();
+    assert_eq!(postgres(|_| {}, named("orders_1".into())).0, "RUNNING");
+    for name in ["Orders".to_owned(), "my-slot".to_owned(), "s".repeat(64)] {
+        let words = "The 'slot.name' value is invalid: Valid replication slot name";
+        postgres_fails("slot_name_is_well_formed", |_| {}, named(name), &[words]);
+    }
+}
+
+#[test]
+fn decoding_plugin_is_there() {
+    let unnamed = |c: &mut Value| drop(c.as_object_mut().expect("a map").remove("plugin.name"));
+    let words = "ERROR: could not access file \"decoderbufs\": No such file or directory";
+    postgres_fails("decoding_plugin_is_there", |_| {}, unnamed, &[words]);
+}
+
+#[test]
+fn a_postgresql_connector_fails_in_its_own_words() {
+    let check = "database_is_reachable";
+    let refused = "Error while validating connector config: Connection to customers.cluster-c0";
+    postgres_fails(check, |d| d.available = false, |_| {}, &[refused, "Connection refused"]);
+    postgres_fails(
+        check,
+        |d| d.closed.extend([("sg-db".into(), 5432)]),
+        |_| {},
+        &["The connection attempt failed.", "SocketTimeoutException: Connect timed out"],
+    );
+    postgres_fails(
+        "required_keys",
+        |_| {},
+        |c| c["database.dbname"] = "".into(),
+        &["The 'database.dbname' value is invalid"],
+    );
+    postgres_fails(
+        "placeholders_are_declared",
+        |_| {},
+        |c| c["database.password"] = "${env:password}".into(),
+        &["FATAL: password authentication failed for user \"debezium\""],
+    );
+}
+
 #[test]
 fn history_is_reachable() {
     let key = "schema.history.internal.consumer.security.protocol";

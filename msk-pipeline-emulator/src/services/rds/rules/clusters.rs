@@ -78,12 +78,39 @@ pub(in crate::services::rds) fn master_username_is_free(engine: &str, name: &str
             ),
         );
     }
+    if !catalog::is_mysql(engine) && name.to_ascii_lowercase().starts_with("pg_") {
+        return refuse(
+            VALUE,
+            format!(
+                "MasterUsername {name} cannot be used because role names starting with \"pg_\" are reserved by the PostgreSQL engine"
+            ),
+        );
+    }
     let ok = (1..=16).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     unless(ok, VALUE, || {
         "The parameter MasterUsername must be 1 to 16 letters or numbers and begin with a letter."
             .into()
+    })
+}
+
+/// Letters, digits and underscores, a letter first, 63 of them in PostgreSQL and 64 in MySQL, no reserved word.
+pub(in crate::services::rds) fn database_name_is_free(engine: &str, name: Option<&str>) -> Rule {
+    let Some(name) = name else { return Ok(()) };
+    let reserved: &[&str] = if catalog::is_mysql(engine) { &[] } else { &["admin", "rdsadmin"] };
+    if reserved.contains(&name.to_ascii_lowercase().as_str()) {
+        return refuse(
+            VALUE,
+            format!("DatabaseName {name} cannot be used. It is a reserved word for this engine"),
+        );
+    }
+    let longest = if catalog::is_mysql(engine) { 64 } else { 63 };
+    let ok = (1..=longest).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    unless(ok, VALUE, || {
+        "DatabaseName must begin with a letter and contain only alphanumeric characters.".into()
     })
 }
 

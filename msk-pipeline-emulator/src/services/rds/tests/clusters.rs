@@ -60,10 +60,29 @@ fn master_username_is_free() {
         "InvalidParameterValue"
     );
     rules::master_username_is_free("aurora-mysql", "admin").expect("allowed");
+    rules::master_username_is_free("aurora-postgresql", "postgres").expect("allowed");
+    let reserved =
+        rules::master_username_is_free("aurora-postgresql", "pg_dba").expect_err("refused");
+    assert!(reserved.message.contains("starting with \"pg_\""), "{}", reserved.message);
+    rules::master_username_is_free("aurora-mysql", "pg_dba").expect("allowed");
     assert_eq!(
         code(rules::master_username_is_free("aurora-mysql", "12345")),
         "InvalidParameterValue"
     );
+}
+
+#[test]
+fn database_name_is_free() {
+    let mut lab = Lab::new();
+    let mut input = lab.cluster_input();
+    input["DatabaseName"] = "my-shop".into();
+    lab.refused("CreateDBCluster", input, "InvalidParameterValue", "must begin with a letter");
+    let pg = |name| rules::database_name_is_free("aurora-postgresql", Some(name));
+    assert!(pg("admin").expect_err("refused").message.contains("reserved word"));
+    assert_eq!(code(pg("1shop")), "InvalidParameterValue");
+    pg("shop_2").expect("allowed");
+    rules::database_name_is_free("aurora-mysql", Some("admin")).expect("allowed");
+    rules::database_name_is_free("aurora-postgresql", None).expect("none is made");
 }
 
 #[test]
@@ -210,10 +229,19 @@ fn rotation_applies_immediately() {
     let mut input = json!({ "DBClusterIdentifier": "db", "RotateMasterUserPassword": true });
     lab.refused("ModifyDBCluster", input.clone(), "InvalidParameterCombination", "immediately");
     input["ApplyImmediately"] = json!(true);
+    let value = |lab: &mut Lab| {
+        let arn = lab.cluster()["MasterUserSecret"]["SecretArn"].clone();
+        crate::plane::secret(&lab.world, lab.now, arn.as_str().expect("an ARN"))
+            .expect("it is there")
+    };
+    let before = value(&mut lab);
     lab.ok("ModifyDBCluster", input);
     assert_eq!(lab.cluster()["MasterUserSecret"]["SecretStatus"], "rotating");
     lab.pass(5 * MINUTE);
     assert_eq!(lab.cluster()["MasterUserSecret"]["SecretStatus"], "active");
+    let after = value(&mut lab);
+    assert_eq!(before["username"], after["username"]);
+    assert_ne!(before["password"], after["password"], "a rotation draws another password");
 }
 
 #[test]

@@ -319,3 +319,92 @@ fn a_dial_fails_what_it_names() {
     assert_eq!(lab.instance("w")["DBInstanceStatus"], "failed");
     lab.ok("DeleteDBInstance", json!({ "DBInstanceIdentifier": "w" }));
 }
+
+fn logical(lab: &Lab) -> bool {
+    let host = crate::services::rds::views::cluster_endpoint(&lab.world, "db", "cluster");
+    by_endpoint(&lab.world, lab.now, &host).expect("a cluster").logical_replication
+}
+
+#[test]
+fn a_postgresql_cluster_replicates_logically_after_a_reboot() {
+    let mut lab = Lab::new();
+    let group = json!({
+        "DBClusterParameterGroupName": "cdc", "DBParameterGroupFamily": "aurora-postgresql16", "Description": "d",
+    });
+    lab.ok("CreateDBClusterParameterGroup", group);
+    let postgres = json!({
+        "Engine": "aurora-postgresql", "EngineVersion": "16.8", "MasterUsername": "postgres", "DatabaseName": "shop",
+        "DBClusterParameterGroupName": "cdc", "EnableCloudwatchLogsExports": ["postgresql"],
+    });
+    let made = lab.create_cluster(&postgres);
+    assert_eq!((&made["Port"], &made["DatabaseName"]), (&json!(5432), &json!("shop")));
+    let instance = json!({
+        "DBInstanceIdentifier": "w", "DBClusterIdentifier": "db", "Engine": "aurora-postgresql",
+        "DBInstanceClass": "db.r7g.large",
+    });
+    let made = lab.ok("CreateDBInstance", instance)["DBInstance"].clone();
+    assert_eq!(made["LicenseModel"], "postgresql-license");
+    assert_eq!(made["DBParameterGroups"][0]["DBParameterGroupName"], "default.aurora-postgresql16");
+    lab.pass(10 * MINUTE);
+    assert!(!logical(&lab), "it is off by default");
+
+    // `wal_level` follows from it, and is no parameter of a group.
+    assert_eq!(
+        super::code(lab.set("wal_level", "logical", "pending-reboot")),
+        "InvalidParameterValue"
+    );
+    assert_eq!(
+        super::code(lab.set("rds.logical_replication", "1", "immediate")),
+        "InvalidParameterCombination"
+    );
+    lab.set("rds.logical_replication", "1", "pending-reboot").expect("allowed");
+    lab.pass(10 * MINUTE);
+    assert_eq!(
+        lab.cluster()["DBClusterMembers"][0]["DBClusterParameterGroupStatus"],
+        "pending-reboot"
+    );
+    assert!(!logical(&lab), "it is static");
+    lab.ok("RebootDBInstance", json!({ "DBInstanceIdentifier": "w" }));
+    lab.pass(2 * MINUTE);
+    assert!(logical(&lab));
+
+    let mut up =
+        json!({ "DBClusterIdentifier": "db", "EngineVersion": "17.7", "ApplyImmediately": true });
+    lab.refused(
+        "ModifyDBCluster",
+        up.clone(),
+        "InvalidParameterCombination",
+        "AllowMajorVersionUpgrade",
+    );
+    up["AllowMajorVersionUpgrade"] = true.into();
+    lab.refused("ModifyDBCluster", up.clone(), "InvalidParameterCombination", "is custom");
+    up["EngineVersion"] = "15.14".into();
+    lab.refused("ModifyDBCluster", up, "InvalidParameterCombination", "Cannot upgrade");
+}
+
+#[test]
+fn what_a_postgresql_may_be() {
+    let mut lab = Lab::new();
+    let input = json!({ "Engine": "aurora-postgresql", "EngineVersion": "16.8" });
+    let one = lab.ok("DescribeDBEngineVersions", input)["DBEngineVersions"][0].clone();
+    assert_eq!(one["DBParameterGroupFamily"], "aurora-postgresql16");
+    assert_eq!(one["ExportableLogTypes"], json!(["instance", "postgresql", "iam-db-auth-error"]));
+    assert!(one["DBEngineVersionDescription"].as_str().is_some_and(|d| d.ends_with("(LTS)")));
+    let targets = one["ValidUpgradeTarget"].as_array().expect("a list");
+    let found: Vec<_> = targets
+        .iter()
+        .map(|t| (t["EngineVersion"].as_str().expect("text"), t["IsMajorVersionUpgrade"] == true))
+        .collect();
+    assert!(found.contains(&("16.10", false)) && found.contains(&("17.7", true)), "{found:?}");
+    assert!(!found.iter().any(|(v, _)| *v == "15.14"), "{found:?}");
+    let default = |family: &str| {
+        crate::services::rds::parameters::find(family, true, "rds.force_ssl")
+            .and_then(|p| p.default)
+    };
+    assert_eq!(default("aurora-postgresql16"), Some("0"));
+    assert_eq!(default("aurora-postgresql17"), Some("1"));
+    // The logical replication of a cluster is none of an instance's parameters.
+    let instance =
+        |name| crate::services::rds::parameters::find("aurora-postgresql16", false, name);
+    assert!(instance("rds.logical_replication").is_none() && instance("work_mem").is_some());
+}

@@ -1,13 +1,17 @@
-//! `connector`: the log of one, its events, and its own operations.
+//! `connector`: the log of one, its events, its own operations, and what takes several: a snapshot, a recovery, another password.
+
+mod recover;
+mod rotate;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use msk_pipeline_aws::evidence::{FollowLog, is_connector};
 use msk_pipeline_aws::operate::{self, OperateError, Operation};
-use msk_pipeline_aws::verify::{Ends, ends};
+use msk_pipeline_aws::verify::{Ends, Look, ends};
 use msk_pipeline_core::Address;
-use msk_pipeline_core::state::{Holder, Object, State};
+use msk_pipeline_core::state::{Object, State};
 use msk_pipeline_verify::tail::Tail;
 use serde_json::json;
 
@@ -15,10 +19,10 @@ use crate::args::{ConnectorCommand, Sight};
 use crate::behind::Site;
 use crate::diagnostic::Failure;
 use crate::exit::Exit;
+use crate::held::held;
 use crate::interrupt::Interrupt;
 use crate::printer::{Printer, tame};
 use crate::settings::Settings;
-use crate::target;
 
 /// How often a log is asked for new lines; `FilterLogEvents` takes a few requests a second.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -87,6 +91,15 @@ pub(super) async fn run(
         ConnectorCommand::Pause { connector } => {
             operate(settings, printer, connector, Operation::Pause).await
         }
+        ConnectorCommand::Snapshot { connector, tables, sight } => {
+            snapshot::run(settings, printer, connector, tables, sight).await
+        }
+        ConnectorCommand::RotateCredentials { connector, canary, sight } => {
+            rotate::run(settings, printer, connector, *canary, sight).await
+        }
+        ConnectorCommand::Recover { connector, consent } => {
+            recover::run(settings, printer, connector, consent).await
+        }
         ConnectorCommand::Resume { connector } => {
             operate(settings, printer, connector, Operation::Resume).await
         }
@@ -100,6 +113,15 @@ async fn ends_of(site: &Site, connector: &str) -> Result<Ends, Failure> {
     let found = ends(&site.target.session, name).await;
     let found = found.map_err(|e| Failure::call(&format!("{address} can't be looked at"), &e))?;
     found.ok_or_else(|| Failure::new(Exit::Failed, format!("{address}: {name} does not exist")))
+}
+
+/// How a connector is looked at, where something stands behind it.
+fn open_look(site: &Site, settings: &Settings, arn: &str, sight: &Sight) -> Result<Look, Failure> {
+    let look = site.look(settings, arn, sight)?;
+    match look.closed {
+        Some(closed) => Err(Failure::new(Exit::Failed, closed.what).help(closed.open)),
+        None => Ok(look),
+    }
 }
 
 async fn logs(
@@ -166,18 +188,10 @@ async fn tail(
     let interrupt = Interrupt::listen(printer, "tail", again);
     let site = interrupt.or(Site::open(settings)).await?;
     let ends = interrupt.or(ends_of(&site, connector)).await?;
-    let look = site.look(settings, &ends.arn, sight)?;
-    if let Some(closed) = look.closed {
-        return Err(Failure::new(Exit::Failed, closed.what).help(closed.open));
-    }
-    let credentials = match look.credentials {
-        Some(given) => Some(given),
-        None if ends.iam => {
-            let own = site.target.session.credentials().await;
-            Some(own.map_err(|e| Failure::call("there are no credentials for the cluster", &e))?)
-        }
-        None => None,
-    };
+    let look = open_look(&site, settings, &ends.arn, sight)?;
+    let credentials = look.credentials_for(&site.target.session, &ends).await;
+    let credentials =
+        credentials.map_err(|e| Failure::call("there are no credentials for the cluster", &e))?;
     let (kafka, topics) = (ends.kafka(credentials, site.target.session.region()), ends.events());
     let open = async {
         let tail = Tail::open(&kafka, &topics, &look.reach).await;
@@ -217,18 +231,12 @@ async fn operate(
     let target = &site.target;
     let of = asked(&site.state, Some(connector))?;
     let (address, name) = of[0];
-    // Nothing is changed while a run is under way. The request is sent right after, and a lease lasts longer than that.
-    let holder = Holder {
-        who: target::who(settings),
-        why: format!("connector {operation}"),
-        since: target.clock.wall(),
-    };
-    let mut lease = target.store.lease(holder).await.map_err(|e| Failure::store(&e))?;
     let (session, clock) = (&target.session, target.clock.as_ref());
-    let begun = operate::begin(session, clock, name, &site.state.lineage, operation).await;
-    let released = lease.release().await;
-    let begun = begun.map_err(|error| failed(settings, &error))?;
-    released.map_err(|e| Failure::store(&e))?;
+    let begin = async {
+        let begun = operate::begin(session, clock, name, &site.state.lineage, operation).await;
+        begun.map_err(|error| failed(settings, &error))
+    };
+    let begun = held(settings, target, &format!("connector {operation}"), begin).await?;
     let mark = settings.cloud.mark("  ");
     let Some(begun) = begun else {
         return Ok(told(
@@ -262,14 +270,11 @@ fn told(
     text: &str,
 ) -> Exit {
     if printer.json {
-        printer.data_json(&json!({
-            "version": 1,
-            "simulated": settings.cloud.is_simulated(),
-            "cloud": settings.cloud.word(),
+        printer.data_json(&settings.cloud.document(json!({
             "address": address,
             "operation": operation.to_string(),
             "done": text,
-        }));
+        })));
     } else {
         printer.say(text);
     }
