@@ -65,6 +65,12 @@ impl Account {
         command
     }
 
+    /// Whether a file of this user is its own, or of whoever runs this.
+    pub(crate) fn is(&self, user: u32) -> bool {
+        let own = rustix::process::geteuid().as_raw() == user;
+        own || matches!(self, Self::Unprivileged { uid, .. } if *uid == user)
+    }
+
     /// Gives it a file or a folder.
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
         match self {
