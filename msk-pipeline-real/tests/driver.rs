@@ -131,6 +131,7 @@ async fn a_pipeline_made_over_the_wire_runs_for_real() {
             worker: &worker,
             role: &role,
             log_group: "/connect",
+            subnets: None,
         },
     );
     let state = || {

@@ -569,6 +569,7 @@ async fn debezium_reads_it_through_the_plane() {
             worker: &worker,
             role: &role,
             log_group: "/connect",
+            subnets: None,
         },
     );
     let state = || {

@@ -436,6 +436,7 @@ simple("mysql-no-class", "C-PLUGIN-CONNECTOR", lambda: mysql("mysql-no-class", c
 simple("mysql-no-converter", "C-PLUGIN-CLASS", lambda: mysql("mysql-no-converter", value__converter="io.apicurio.registry.utils.converter.AvroConverter"))
 simple("mysql-no-prefix", "C-CONFIG-MISSING", lambda: {k: v for k, v in mysql("mysql-no-prefix").items() if k != "topic.prefix"})
 simple("mysql-two-wrong-values", "C-CONFIG-VALUE", lambda: mysql("mysql-two-wrong-values", snapshot__mode="sometimes", tasks__max="many"))
+simple("mysql-two-tasks", "C-CONFIG-TASKS", lambda: mysql("mysql-two-tasks", tasks__max="2"), "Only a single connector task may be started")
 simple("mysql-replication-factor", "C-KAFKA-REPLICATION", lambda: mysql("mysql-replication-factor", topic__creation__default__replication__factor="3"))
 simple("mysql-unknown-topic", "C-KAFKA-NO-TOPIC", lambda: {**{k: v for k, v in mysql("mysql-unknown-topic").items() if not k.startswith("topic.creation")}, "producer.override.max.block.ms": "5000"}, KILLED, limit=60)
 simple("mysql-topic-rights", "C-KAFKA-TOPIC-RIGHTS", lambda: {**mysql("mysql-topic-rights"), **override(sasl("nowrite"))}, KILLED)

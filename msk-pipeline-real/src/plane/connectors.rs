@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msk_pipeline_emulator::plane::{Awaited, Connector, Report, Settings, Task, Work};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::{Context, Event, Owner, Principal, archive, random};
 use crate::connect::{self, Worker};
 use crate::error::{Error, Result};
-use crate::rest::Status;
+use crate::rest::{Part, Status};
 use crate::worker_log::Tail;
 
 const CHECK: Duration = Duration::from_millis(500);
+/// How often new lines of a log are brought to the world.
+const SHIP: Duration = Duration::from_millis(250);
+/// How long a state from before a change may be told after it: until the group has rebalanced and the connector has new tasks.
+const STALE: Duration = Duration::from_secs(20);
 /// How long a connector may take until it runs. On MSK Connect, one that can't reach its brokers is given up after some twenty minutes
 /// (handbook msk.md §5.1); Kafka Connect itself gives up sooner, and its end is what counts here.
 const PATIENCE: Duration = Duration::from_mins(20);
@@ -28,10 +34,52 @@ struct Running {
 }
 
 /// Where the worker's lines go.
-struct Log {
-    tail: Tail,
+struct Lines {
+    context: Arc<Context>,
+    tail: Mutex<Tail>,
     group: String,
     stream: String,
+}
+
+impl Lines {
+    /// Brings what is new to the world. Two at once don't change the order.
+    async fn ship(&self) {
+        let mut tail = self.tail.lock().await;
+        loop {
+            let lines = tail.lines();
+            if lines.is_empty() {
+                return;
+            }
+            let (group, stream) = (self.group.clone(), self.stream.clone());
+            self.context.report(Report::Log { group, stream, lines }).await;
+        }
+    }
+}
+
+/// Ships as long as it exists, whatever its unit waits for: Connect may take long over a request.
+struct Log {
+    lines: Arc<Lines>,
+    task: JoinHandle<()>,
+}
+
+impl Log {
+    fn follow(lines: Lines) -> Self {
+        let lines = Arc::new(lines);
+        let shipped = lines.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                shipped.ship().await;
+                tokio::time::sleep(SHIP).await;
+            }
+        });
+        Self { lines, task }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 pub(super) struct Unit {
@@ -41,6 +89,8 @@ pub(super) struct Unit {
     tasks: Vec<Task>,
     log: Option<Log>,
     name: Option<String>,
+    /// What had failed before the connector was given another configuration.
+    stale: Option<Part>,
 }
 
 impl Owner for Unit {
@@ -84,7 +134,15 @@ impl Owner for Unit {
 
 impl Unit {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, running: None, settled: None, tasks: Vec::new(), log: None, name: None }
+        Self {
+            context,
+            running: None,
+            settled: None,
+            tasks: Vec::new(),
+            log: None,
+            name: None,
+            stale: None,
+        }
     }
 
     async fn work(&mut self, wanted: &Connector, wait: &Awaited) -> Result<()> {
@@ -137,7 +195,8 @@ impl Unit {
     /// A worker with these settings, and the connector configured on it.
     async fn configure(&mut self, wanted: &Connector, settings: &Settings) -> Result<()> {
         let spec = self.spec(wanted, settings)?;
-        let fits = self.running.as_ref().is_some_and(|r| same_worker(&r.spec, &spec));
+        let fits = |r: &mut Running| r.worker.check().is_ok() && same_worker(&r.spec, &spec);
+        let fits = self.running.as_mut().is_some_and(fits);
         if !fits {
             self.end().await;
             self.start(wanted, spec.clone()).await?;
@@ -148,8 +207,10 @@ impl Unit {
             running.spec.secrets = spec.secrets;
         }
         if running.configured.as_ref() != Some(&settings.configuration) {
+            let before = running.worker.rest.status(&wanted.name).await.ok().flatten();
             running.worker.rest.configure(&wanted.name, &settings.configuration).await?;
             running.configured = Some(settings.configuration.clone());
+            self.stale = before.and_then(|status| status.failure().cloned());
         }
         Ok(())
     }
@@ -179,11 +240,14 @@ impl Unit {
         let home = connect::folder(&context.folder, &wanted.name);
         let archive = archive(&context, &home, &spec.plugin).await?;
         let worker_id = random(9)[..17].to_owned();
-        self.log = wanted.log.as_ref().map(|group| Log {
-            tail: Tail::new(home.join("worker.log"), &worker_id),
-            group: group.clone(),
-            // The stream's name as on the simulated plane.
-            stream: format!("{}-{}/{worker_id}", wanted.name, wanted.id),
+        self.log = wanted.log.as_ref().map(|group| {
+            Log::follow(Lines {
+                context: context.clone(),
+                tail: Mutex::new(Tail::new(home.join("worker.log"), &worker_id)),
+                group: group.clone(),
+                // The stream's name as on the simulated plane.
+                stream: format!("{}-{}/{worker_id}", wanted.name, wanted.id),
+            })
         });
         let hosts = context.hosts(|hosts| hosts.file().to_owned());
         let runtime = connect::Runtime {
@@ -198,7 +262,6 @@ impl Unit {
         let deadline = Instant::now() + PATIENCE;
         while !worker.rest.ready().await {
             worker.check()?;
-            self.ship().await;
             if Instant::now() > deadline {
                 return Err(not_ready(&worker));
             }
@@ -222,12 +285,20 @@ impl Unit {
     /// Waits until the connector and all its tasks are in a state.
     ///
     /// # Errors
-    /// As soon as any of them failed, with what it failed of.
+    /// As soon as any of them failed, with what it failed of. A failure from before the last change is passed over until it is another, or stays.
     async fn until(&mut self, wanted: &Connector, state: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let deadline = begun + PATIENCE;
+        let mut stale = self.stale.take();
         loop {
             let status = self.look(wanted).await?;
-            if let Some(failed) = status.as_ref().and_then(Status::failure) {
+            let failed = status.as_ref().and_then(Status::failure);
+            if stale.is_some() && stale.as_ref() == failed && begun.elapsed() < STALE {
+                tokio::time::sleep(CHECK).await;
+                continue;
+            }
+            stale = None;
+            if let Some(failed) = failed {
                 let message = failed.trace.clone().unwrap_or_default();
                 return Err(Error::Rest { status: 200, message });
             }
@@ -244,7 +315,6 @@ impl Unit {
 
     /// Looks at the tasks, and records what they do when it is something else than before.
     async fn look(&mut self, wanted: &Connector) -> Result<Option<Status>> {
-        self.ship().await;
         let Some(running) = &mut self.running else { return Ok(None) };
         running.worker.check()?;
         let status = running.worker.rest.status(&wanted.name).await?;
@@ -284,13 +354,10 @@ impl Unit {
         self.running.as_ref().map(|r| r.worker.rest).ok_or_else(missing)
     }
 
-    /// Brings new lines of the log to the world.
-    async fn ship(&mut self) {
-        let Some(log) = &mut self.log else { return };
-        let lines = log.tail.lines();
-        if !lines.is_empty() {
-            let (group, stream) = (log.group.clone(), log.stream.clone());
-            self.context.report(Report::Log { group, stream, lines }).await;
+    /// Brings what the worker has written to the world before what came of it is told.
+    async fn ship(&self) {
+        if let Some(log) = &self.log {
+            log.lines.ship().await;
         }
     }
 
@@ -298,6 +365,7 @@ impl Unit {
         if let Some(running) = self.running.take() {
             running.worker.stop().await;
             self.ship().await;
+            self.log = None;
         }
     }
 }

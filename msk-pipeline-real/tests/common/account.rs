@@ -38,12 +38,12 @@ pub(crate) struct Account {
     pub(crate) world: Arc<Timed>,
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
 /// What stands between the first `<tag>` and its end.
-fn between<'a>(text: &'a str, tag: &str) -> &'a str {
+pub(crate) fn between<'a>(text: &'a str, tag: &str) -> &'a str {
     let found =
         text.split_once(&format!("<{tag}>")).and_then(|(_, r)| r.split_once(&format!("</{tag}>")));
     found.unwrap_or_else(|| panic!("no {tag} in {text}")).0
@@ -94,7 +94,13 @@ impl Account {
     }
 
     #[track_caller]
-    fn form(&self, service: &str, version: &str, action: &str, pairs: &[(&str, &str)]) -> String {
+    pub(crate) fn form(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        pairs: &[(&str, &str)],
+    ) -> String {
         let mut body = form_urlencoded::Serializer::new(String::new());
         body.append_pair("Action", action).append_pair("Version", version).extend_pairs(pairs);
         let kind = [("content-type", "application/x-www-form-urlencoded")];
@@ -129,7 +135,7 @@ impl Account {
     }
 
     /// Three private subnets that MSK takes, and the default group, which lets its own members in.
-    fn network(&self) -> (Vec<String>, String) {
+    pub(crate) fn network(&self) -> (Vec<String>, String) {
         let ec2 =
             |action: &str, pairs: &[(&str, &str)]| self.form("ec2", "2016-11-15", action, pairs);
         let filter = [("Filter.1.Name", "tag:Tier"), ("Filter.1.Value.1", "private")];
@@ -348,11 +354,12 @@ impl Account {
     pub(crate) fn plugin(&self, name: &str, archive: &[u8]) -> String {
         let kind = [("host", "s3.us-east-1.amazonaws.com")];
         self.send("s3", "PUT", "/plugins-of-the-test", &kind, Vec::new()).expect("a bucket");
-        self.send("s3", "PUT", "/plugins-of-the-test/p.zip", &kind, archive.to_vec())
+        let key = format!("{name}.zip");
+        self.send("s3", "PUT", &format!("/plugins-of-the-test/{key}"), &kind, archive.to_vec())
             .expect("an object");
         let made = self.rest("kafkaconnect", "POST", "/v1/custom-plugins", &json!({
             "name": name, "contentType": "ZIP",
-            "location": { "s3Location": { "bucketArn": "arn:aws:s3:::plugins-of-the-test", "fileKey": "p.zip" } } }));
+            "location": { "s3Location": { "bucketArn": "arn:aws:s3:::plugins-of-the-test", "fileKey": key } } }));
         made["customPluginArn"].as_str().expect("an ARN").to_owned()
     }
 
@@ -378,7 +385,8 @@ impl Account {
     }
 
     pub(crate) fn connector(&self, name: &str, wanted: &Connector<'_>) -> String {
-        let (subnets, group) = self.network();
+        let (private, group) = self.network();
+        let subnets = wanted.subnets.unwrap_or(&private);
         let made = self.rest("kafkaconnect", "POST", "/v1/connectors", &json!({
             "connectorName": name,
             "kafkaConnectVersion": "3.7.x",
@@ -469,4 +477,6 @@ pub(crate) struct Connector<'a> {
     pub(crate) worker: &'a str,
     pub(crate) role: &'a str,
     pub(crate) log_group: &'a str,
+    /// The private ones where it is `None`.
+    pub(crate) subnets: Option<&'a [String]>,
 }

@@ -85,8 +85,12 @@ pub(crate) fn toolbox() -> Toolbox {
 
 /// The Debezium plugin as `apply` would upload it.
 pub(crate) fn plugin(database: &str) -> PathBuf {
-    let part = format!("io.debezium:debezium-connector-{database}:2.7.4.Final");
-    let part = part.parse().expect("coordinates");
+    packed(&format!("io.debezium:debezium-connector-{database}:2.7.4.Final"))
+}
+
+/// An artefact of Maven Central as a plugin.
+pub(crate) fn packed(coordinate: &str) -> PathBuf {
+    let part = coordinate.parse().expect("coordinates");
     let folder = tempfile::tempdir().expect("a folder");
     let options = Options::new(cache(), folder.path().join("lock"), Sources::from_env());
     msk_pipeline_plugin::pack(&[part], &options).expect("packed").path
@@ -99,16 +103,29 @@ pub(crate) fn mariadb(
     password: &str,
     statements: &str,
 ) -> Result<String, String> {
-    let toolbox = toolbox();
-    let output = Command::new(&toolbox.mariadb.as_ref().expect("mariadb-server").client)
+    said(client(address, user, password).arg(format!("--execute={statements}")))
+}
+
+/// A client over TCP.
+pub(crate) fn client(address: std::net::Ipv4Addr, user: &str, password: &str) -> Command {
+    let mut command = Command::new(&toolbox().mariadb.as_ref().expect("mariadb-server").client);
+    command
         .args(["--no-defaults", "--batch", "--protocol=tcp", "--port=3306"])
         .arg(format!("--host={address}"))
         .arg(format!("--user={user}"))
-        .arg(format!("--execute={statements}"))
-        .env("MYSQL_PWD", password)
-        .stdin(Stdio::null())
-        .output()
-        .expect("it runs");
+        .env("MYSQL_PWD", password);
+    command
+}
+
+/// What the administrator hears over the server's own socket, without a header.
+pub(crate) fn administer(options: &std::path::Path, statements: &str) -> Result<String, String> {
+    let mut command = Command::new(&toolbox().mariadb.as_ref().expect("mariadb-server").client);
+    command.arg(format!("--defaults-file={}", options.display()));
+    said(command.args(["--batch", "--skip-column-names"]).arg(format!("--execute={statements}")))
+}
+
+fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().expect("it runs");
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {

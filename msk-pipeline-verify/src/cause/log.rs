@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// stands at the beginning of a line.
 const LOOKED_AT: usize = 16 * 1024;
 
+/// What a JVM with `-XX:+ExitOnOutOfMemoryError` writes before it ends, after whatever entry came before (`report_java_out_of_memory`).
+const LAST_WORDS: &str = "Terminating due to java.lang.OutOfMemoryError";
+
 /// One line of a worker's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
@@ -63,6 +66,9 @@ pub(super) fn part(line: &str) -> Part<'_> {
         return head;
     }
     let text = line.trim();
+    if text.starts_with(LAST_WORDS) {
+        return Part::Head { time: "", level: Level::Error, context: "", message: text };
+    }
     if text.is_empty() || is_frame(text) {
         return Part::Frame(text);
     }

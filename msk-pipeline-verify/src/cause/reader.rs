@@ -19,6 +19,14 @@ const FAILURES: usize = 64;
 /// So many lines of an exception's own text are told.
 const TOLD: usize = 3;
 
+/// What is written at WARN and is an ERROR.
+const FATAL: &[&str] = &[
+    // Jetty, of what nobody caught in a REST call: to whoever called an answer 500, as what Connect's own mapper writes at ERROR.
+    " (org.eclipse.jetty.server.HttpChannel:",
+    // AbstractWorkerSourceTask.sendRecords: the task ends of it, some seconds later.
+    " due to an unrecoverable exception",
+];
+
 /// A known cause that a log showed.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
@@ -162,6 +170,8 @@ impl Reader {
                 *entry = Entry::default();
                 let name = context.split('|').next().unwrap_or_default();
                 if name.is_empty() || name == self.connector {
+                    let fatal = level == Level::Warn && FATAL.iter().any(|t| message.contains(t));
+                    let level = if fatal { Level::Error } else { level };
                     self.head(entry, time, level, context, message);
                 }
             }
@@ -287,8 +297,13 @@ impl Reader {
             Some(old) if old.level > level => old.times += 1,
             Some(old) => {
                 let times = old.times + usize::from(old.entry != finding.entry);
-                let same = old.entry == finding.entry && finding.gaps.is_empty();
-                let gaps = if same { std::mem::take(&mut old.gaps) } else { finding.gaps };
+                // An ERROR that names nothing is about what its own entry, or a quieter announcement, has named.
+                let named = old.entry == finding.entry || old.level < level;
+                let gaps = if named && finding.gaps.is_empty() {
+                    std::mem::take(&mut old.gaps)
+                } else {
+                    finding.gaps
+                };
                 *old = Finding { gaps, times, ..finding };
             }
         }

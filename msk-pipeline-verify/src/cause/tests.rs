@@ -302,6 +302,79 @@ fn what_ended_a_task_is_certain_also_if_it_could_heal() {
     assert_eq!(diagnosis.verdict.unwrap().certainty, Certainty::Certain);
 }
 
+/// Where validation refuses a configuration, the log says so in its list of requests alone.
+#[test]
+fn a_refused_configuration_is_final() {
+    let asked = |answer: &str| {
+        let request = format!(
+            r#"127.0.0.1 - - [23/Nov/2026:03:00:00 +0000] "PUT /connectors/orders/config HTTP/1.1" {answer} 303 "-" "-" 17"#
+        );
+        let head = "[Worker-a] [2026-08-01 10:00:01,000] INFO";
+        LogLine::new(format!(
+            "{head} {request} (org.apache.kafka.connect.runtime.rest.RestServer:62)"
+        ))
+    };
+    let tested = [error("10:00:00", "Failed testing connection"), trace(LINK), trace(REFUSED)];
+    for (answer, expected) in [("400", Certainty::Certain), ("201", Certainty::Likely)] {
+        let lines = tested.iter().cloned().chain([asked(answer)]).collect();
+        let verdict = diagnose(&orders(lines)).verdict.unwrap();
+        assert_eq!((verdict.code.as_str(), verdict.certainty), ("C-DB-REFUSED", expected));
+    }
+}
+
+/// Connect's mapper doesn't see what isn't an exception of its own; Jetty tells it, at WARN.
+#[test]
+fn what_nobody_caught_in_a_request_is_an_error() {
+    let warned = |by: &str| {
+        let head = format!(
+            "[Worker-a] [2026-08-01 10:00:00,000] WARN /connectors/orders/config ({by}:776)"
+        );
+        let lines = vec![
+            LogLine::new(head),
+            trace("x.ServletException: y"),
+            trace("Caused by: java.lang.NoSuchFieldError: Z"),
+        ];
+        diagnose(&orders(lines)).verdict.map(|v| (v.code, v.certainty))
+    };
+    let conflict = ("C-PLUGIN-CONFLICT".to_owned(), Certainty::Certain);
+    assert_eq!(warned("org.eclipse.jetty.server.HttpChannel"), Some(conflict));
+    assert_eq!(warned("a.B"), None);
+}
+
+/// The task ends of it seconds later; the cause is there at once.
+#[test]
+fn a_record_that_can_t_be_sent_is_final_before_its_task_is() {
+    let sent = |how: &str| {
+        let head = "[Worker-a] [2026-08-01 10:00:00,000] WARN [orders|task-0] WorkerSourceTask{id=orders-0}";
+        let failed = format!(
+            "{head} Failed to send record to topic 'orders' and partition '0' due to {how} exception:  (a.B:1)"
+        );
+        let cause = "Caused by: x.InvalidReplicationFactorException: Replication factor: 4 larger than available brokers: 3";
+        let lines = vec![LogLine::new(failed), trace("x.Y: z"), trace(cause)];
+        diagnose(&orders(lines)).verdict.map(|v| (v.code, v.certainty))
+    };
+    let certain = ("C-KAFKA-REPLICATION".to_owned(), Certainty::Certain);
+    assert_eq!(sent("an unrecoverable"), Some(certain));
+    assert_eq!(sent("another"), None);
+}
+
+/// The provider announces what is missing, and what it throws names nothing.
+#[test]
+fn an_error_has_the_names_of_its_announcement() {
+    let announced = info("10:00:00", "Secret cdc/orders doesn't have a key pasword.");
+    let thrown = [
+        error("10:00:01", "Failed to start connector 'orders'"),
+        trace("org.apache.kafka.common.config.ConfigException: Secret undefined {}:{}"),
+    ];
+    let verdict = diagnose(&orders([vec![announced], thrown.to_vec()].concat())).verdict.unwrap();
+    assert_eq!(verdict.title, "secret cdc/orders has no key pasword");
+    // Another of the same level speaks for itself.
+    let other = error("10:00:00", "Not authorized to access topics: [orders.a]");
+    let bare = error("10:00:01", "TopicAuthorizationException: Topic authorization failed");
+    let verdict = diagnose(&orders(vec![other, bare])).verdict.unwrap();
+    assert_eq!(verdict.title, "the connector may not use topic <topic>");
+}
+
 #[test]
 fn lines_of_other_connectors_and_workers_are_told_apart() {
     // Two connectors, three workers, two streams: each line belongs to the entry that its own worker began.
@@ -386,6 +459,18 @@ fn facts_show_what_no_log_does() {
         "${sm:arn:aws:secretsmanager:us-east-1:1:secret:x:password}".into(),
     );
     check(&evidence, "C-SECRET-ARN");
+
+    let mut evidence = recording("worker-memory-exit").evidence;
+    let mut set = |key: &str, value: &str| {
+        evidence
+            .connector_config
+            .insert(format!("schema.history.internal.{key}"), value.to_owned());
+        code(&diagnose(&evidence)).to_owned()
+    };
+    assert_eq!(set("kafka.bootstrap.servers", "b-1.x:9092"), "C-WORKER-MEMORY");
+    assert_eq!(set("kafka.bootstrap.servers", "b-1.x:9098"), "C-KAFKA-PLAIN-TO-TLS");
+    assert_eq!(set("producer.security.protocol", "SASL_SSL"), "C-KAFKA-PLAIN-TO-TLS");
+    assert_eq!(set("consumer.security.protocol", "SASL_SSL"), "C-WORKER-MEMORY");
 
     let mut evidence = recording("mysql-position-purged").evidence;
     evidence.facts = Facts {
@@ -478,9 +563,12 @@ fn a_diagnosis_can_be_stored_and_read_again() {
     }
 }
 
-/// The time is proportional to the log: ten times as many lines may take at most thirty times as long.
+/// The time is proportional to the log: ten times as many lines may take at most thirty times as long. Of each size the least of the runs
+/// counts, which is what the machine does when nothing else is in the way; both are measured in turn, at least three times, and again until
+/// they have had such a moment. A reader that were quadratic has none.
 #[test]
 fn the_time_is_linear_and_short() {
+    const ROUNDS: std::ops::RangeInclusive<usize> = 3..=20;
     let failing = |n: usize| {
         let entry = [
             error("10:00:00", "Producer failure"),
@@ -496,18 +584,22 @@ fn the_time_is_linear_and_short() {
         orders(lines.collect())
     };
     let time = |evidence: &Evidence| {
-        let best = (0..3).map(|_| {
-            let start = Instant::now();
-            assert_eq!(code(&diagnose(evidence)), "C-DB-REFUSED");
-            start.elapsed()
-        });
-        best.min().unwrap()
+        let start = Instant::now();
+        assert_eq!(code(&diagnose(evidence)), "C-DB-REFUSED");
+        start.elapsed()
     };
-    let (small, large) = (failing(10_000), failing(100_000));
-    let (small, large) = (time(&small), time(&large));
     // Optimised it takes a few milliseconds; tests aren't.
-    assert!(small < Duration::from_secs(1), "10,000 lines took {small:?}");
-    assert!(large < small * 30, "10,000 lines took {small:?}, 100,000 {large:?}");
+    let fits =
+        |small: Duration, large: Duration| small < Duration::from_secs(1) && large < small * 30;
+    let (few, many) = (failing(10_000), failing(100_000));
+    let (mut small, mut large) = (Duration::MAX, Duration::MAX);
+    for round in 1..=*ROUNDS.end() {
+        (small, large) = (small.min(time(&few)), large.min(time(&many)));
+        if round >= *ROUNDS.start() && fits(small, large) {
+            return;
+        }
+    }
+    panic!("10,000 lines took {small:?}, 100,000 {large:?}");
 }
 
 /// `docs/causes.md` is this table; with `MSKP_WRITE_DOCS=1` it is written.
@@ -531,7 +623,8 @@ fn documentation() -> String {
     let mut text = String::from(
         "# Known causes\n\nWhy a connector fails, as `explain` tells it: each cause has a code that stays. *Shown by* names the recordings in \
          `msk-pipeline-verify/recordings/` that the tests hold against the whole table: **bold** ones were recorded from running programs \
-         (`record.py`), the others are texts with their source in the head; *facts* are states, configurations and times that no log has.\n\n\
+         (by `record.py`, or as the head says), the others are texts with their source in the head; *facts* are states, configurations and times that no log has. \
+         [failures.md](failures.md) tells which were provoked, and how soon each was explained.\n\n\
          | code | what is wrong | what to do | shown by |\n| --- | --- | --- | --- |\n",
     );
     let cell = |text: &str| {

@@ -24,13 +24,13 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         code: "C-CONFIG-VALUE",
-        title: "{key} has a value that it can't have: {value}",
+        title: "{key} has a value that it can't have",
         layer: Layer::Configuration,
         signs: &[
             sign("Invalid value {value} for configuration {key}: Not a number"),
             sign("Invalid value {value} for configuration {key}: Expected value to be"),
             sign("Invalid value {value} for configuration {key}: Value must be"),
-            sign("The '{key}' value is invalid: {value}"),
+            sign("The '{key}' value is invalid: "),
         ],
         meaning: "The configuration's text was read, and one value doesn't fit its key.",
         fix: &[
@@ -50,6 +50,17 @@ pub(super) const KNOWN: &[Known] = &[
         meaning: "A key without default was not given. Keys of Debezium 1.x (database.server.name, database.history.*) are passed over silently; their successors are topic.prefix and schema.history.internal.*.",
         fix: &["Set {key}."],
         source: "io.debezium.config.Configuration, Field.isRequired; ConfigDef.parseValue; recorded",
+        ..super::KNOWN
+    },
+    Known {
+        code: "C-CONFIG-TASKS",
+        title: "the connector makes no task: `tasks.max` is more than it can have",
+        layer: Layer::Configuration,
+        signs: &[sign("Only a single connector task may be started")],
+        explains: &["C-NO-TASK"],
+        meaning: "A database has one log, which one task reads. Asked for more, the connector refuses, Connect asks it again and again, and the connector stays RUNNING without a task.",
+        fix: &["Set `tasks.max` to 1."],
+        source: "io.debezium.connector.binlog.BinlogConnector.taskConfigs; DistributedHerder.reconfigureConnectorTasksWithExponentialBackoffRetries; recorded",
         ..super::KNOWN
     },
 ];
@@ -89,6 +100,25 @@ pub(super) fn arn_placeholder(evidence: &Evidence, shown: Option<&str>) -> Optio
         let mut gaps = shown_by(format!("{key} in the connector's configuration"));
         gaps.insert("key", key.clone());
         gaps
+    })
+}
+
+/// Ports of MSK's listeners with TLS, of public access and of IPv6 too (MSK guide, "Port information").
+const TLS_PORTS: &[&str] =
+    &["9094", "9096", "9098", "9194", "9196", "9198", "20094", "20096", "20098"];
+
+/// The schema history's clients speak without TLS to a port with it, and the worker ran out of memory: one that ends there leaves no stack
+/// trace by which the two could be told apart.
+pub(super) fn plain_to_tls(evidence: &Evidence, shown: Option<&str>) -> Option<Gaps> {
+    let set = |key: &str| evidence.connector_config.get(&format!("schema.history.internal.{key}"));
+    let servers = set("kafka.bootstrap.servers")?;
+    let port = |server: &str| server.rsplit_once(':').map(|(_, port)| port.trim().to_owned());
+    let tls = servers.split(',').filter_map(port).any(|port| TLS_PORTS.contains(&port.as_str()));
+    let protocol = ["producer.security.protocol", "consumer.security.protocol"]
+        .into_iter()
+        .find(|key| set(key).is_none_or(|value| !value.ends_with("SSL")))?;
+    (shown == Some("C-WORKER-MEMORY") && tls).then(|| {
+        shown_by(format!("schema.history.internal.{protocol} is not SSL or SASL_SSL, at {servers}"))
     })
 }
 

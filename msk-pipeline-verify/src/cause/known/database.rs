@@ -1,6 +1,6 @@
 //! What keeps a connector from its database, whichever it is: the way there, TLS, user and password.
 
-use super::{Known, Layer, sign, warning, within};
+use super::{Known, Layer, sign, warning, within, without};
 
 /// Who complains: only exceptions of a database's driver, or of Debezium about it.
 const DRIVERS: &[&str] = &[
@@ -21,6 +21,10 @@ pub(super) const KNOWN: &[Known] = &[
         layer: Layer::DatabaseLogin,
         signs: &[
             sign("Access denied for user '{user}'@'{from}' (using password: YES)"),
+            without(
+                "Access denied for user '{user}'@'{from}'",
+                &["(using password", "' to database"],
+            ),
             sign("FATAL: password authentication failed for user \"{user}\""),
             sign("FATAL: role \"{user}\" does not exist"),
         ],
@@ -31,7 +35,7 @@ pub(super) const KNOWN: &[Known] = &[
             "If the secret was rotated after the connector started, restart the connector: it reads the secret only then.",
             "MariaDB says the same of a connection without TLS while `require_secure_transport` is ON.",
         ],
-        source: "MySQL ER_ACCESS_DENIED_ERROR (1045); PostgreSQL auth.c auth_failed; recorded",
+        source: "MySQL ER_ACCESS_DENIED_ERROR (1045), and 1698 where a user has no password that could be tried; PostgreSQL auth.c auth_failed; recorded",
         ..super::KNOWN
     },
     Known {
@@ -70,7 +74,14 @@ pub(super) const KNOWN: &[Known] = &[
         code: "C-DB-HOST",
         title: "the name of the database's host, {host}, has no address",
         layer: Layer::DatabaseNetwork,
-        signs: &[within("java.net.UnknownHostException: {host}", DRIVERS)],
+        signs: &[
+            within("java.net.UnknownHostException: {host}", DRIVERS),
+            // The JDK's words where names come from a file, as behind the embedded AWS.
+            within(
+                "java.net.UnknownHostException: Unable to resolve host {host} in hosts file",
+                DRIVERS,
+            ),
+        ],
         heals: true,
         meaning: "The worker's resolver doesn't know the name: a typing error, a database that is gone, or a VPC whose DHCP options name a resolver that can't be reached.",
         fix: &[

@@ -1,6 +1,6 @@
 //! What keeps a worker, a connector or its extra clients from Kafka: the way there, authentication, rights, topics.
 
-use super::{Known, Layer, Rank, sign, warning, within};
+use super::{Known, Layer, Rank, sign, warning, within, without};
 
 pub(super) const KNOWN: &[Known] = &[
     Known {
@@ -167,6 +167,7 @@ pub(super) const KNOWN: &[Known] = &[
             "org.apache.kafka.common.network.NetworkReceive.readFrom",
             &["java.lang.OutOfMemoryError"],
         )],
+        fact: Some(super::config::plain_to_tls),
         explains: &["C-WORKER-MEMORY"],
         meaning: "It says out of memory, and is none: the client takes the first bytes of the broker's TLS answer for the length of a message, and asks for hundreds of megabytes.",
         fix: &[
@@ -182,6 +183,10 @@ pub(super) const KNOWN: &[Known] = &[
         signs: &[
             within(
                 "PKIX path building failed",
+                &["SslAuthenticationException", "SSL handshake failed"],
+            ),
+            within(
+                "PKIX path validation failed",
                 &["SslAuthenticationException", "SSL handshake failed"],
             ),
             within(
@@ -284,8 +289,10 @@ pub(super) const KNOWN: &[Known] = &[
         layer: Layer::KafkaTopics,
         signs: &[
             sign("Topic {topic} not present in metadata after"),
-            sign(
+            // An admin client meets it in the second after a topic was created, and asks again.
+            without(
                 "UnknownTopicOrPartitionException: This server does not host this topic-partition",
+                &["Received unknown topic error for topic"],
             ),
         ],
         heals: true,

@@ -281,10 +281,17 @@ const DATABASE: &[Layer] = &[
 pub(super) const FINAL: &[&str] = &[
     // WorkerTask.doRun
     "Task is being killed and will not recover until manually restarted",
+    // AbstractWorkerSourceTask.sendRecords
+    " due to an unrecoverable exception",
     // ConnectDistributed, AbstractConnectCli
     "Stopping due to error",
+    // HotSpot with -XX:+ExitOnOutOfMemoryError
+    "Terminating due to java.lang.OutOfMemoryError",
     // ConnectExceptionMapper: the connector wasn't accepted.
     "Uncaught exception in REST call to /connectors",
+    // RestServer's request log: the configuration was refused, which Connect's mapper doesn't tell where it was validation that did.
+    "/config HTTP/1.1\" 400 ",
+    "\"POST /connectors HTTP/1.1\" 400 ",
     // DistributedHerder
     "Uncaught exception in herder work thread, exiting",
     // AbstractHerder, WorkerConnector: the connector itself.

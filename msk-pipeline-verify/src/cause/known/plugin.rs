@@ -1,6 +1,6 @@
 //! Classes that aren't there, or aren't for this Java.
 
-use super::{Known, Layer, Rank, sign, without};
+use super::{Known, Layer, sign, without};
 
 /// What a worker writes at its start of each optional class that it can't load, in healthy workers too.
 const DISCOVERY: &[&str] = &["Failed to discover"];
@@ -13,7 +13,6 @@ pub(super) const KNOWN: &[Known] = &[
         signs: &[sign(
             "Failed to find any class that implements Connector and which name matches {class}",
         )],
-        rank: Rank::Symptom,
         meaning: "`connector.class` names no class in the plugin. Names are case-sensitive; the error goes on with those that are there.",
         fix: &[
             "Set `connector.class` to one that the error lists, or put the jar that has it into the plugin.",
@@ -31,6 +30,7 @@ pub(super) const KNOWN: &[Known] = &[
             sign("Class {class} could not be found"),
             sign("Invalid value {class} for configuration config.providers"),
         ],
+        explains: &["C-PLUGIN-CONNECTOR"],
         meaning: "A jar is not in the plugin: a converter, a config provider, a driver, or a library of one of them. Plugins don't see each other's jars.",
         fix: &[
             "Put the jar with {class}, and what it needs, into the same plugin ZIP; a plugin's content is fixed when it is created, so make a new one.",
@@ -48,6 +48,7 @@ pub(super) const KNOWN: &[Known] = &[
             ),
             sign("java.lang.UnsupportedClassVersionError"),
         ],
+        explains: &["C-PLUGIN-CONNECTOR"],
         meaning: "Class file version {needs} was met, and the worker's Java reads up to {has} (55 is Java 11, 61 is Java 17). Connect 2.7.1 runs on Java 11, 3.7.x on Java 17; Debezium 3 needs 17.",
         fix: &[
             "Use a Debezium that fits (2.7.x for Java 11), or Kafka Connect 3.7.x, which needs a new connector.",
@@ -65,6 +66,7 @@ pub(super) const KNOWN: &[Known] = &[
             sign("java.lang.AbstractMethodError"),
             sign("java.lang.IncompatibleClassChangeError"),
         ],
+        explains: &["C-PLUGIN-CONNECTOR"],
         meaning: "A class was compiled against another version of a library than the one that was loaded.",
         fix: &[
             "List the jars of the plugin and leave only one version of each; take all Debezium jars from one release.",

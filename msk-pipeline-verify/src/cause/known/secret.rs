@@ -96,9 +96,10 @@ pub(super) const KNOWN: &[Known] = &[
         title: "a placeholder in the configuration is not resolved",
         layer: Layer::Secret,
         signs: &[
-            sign("Access denied for user '${placeholder}'@'{from}' (using password: YES)"),
+            sign("Access denied for user '${placeholder}'@'{from}'"),
             sign("FATAL: password authentication failed for user \"${placeholder}\""),
         ],
+        explains: &["C-DB-AUTH", "C-DB-NO-PASSWORD"],
         meaning: "The database was asked with the placeholder's own text: no provider of that name is declared in the *worker's* configuration, so nothing replaces it.",
         fix: &[
             "In the worker configuration: config.providers=<name> and config.providers.<name>.class=com.amazonaws.kafka.config.providers.SecretsManagerConfigProvider, with its jars in the plugin.",

@@ -149,13 +149,9 @@ pub(super) fn secrets_exist(world: &World, subject: &Subject<'_>) -> Option<Trou
     let check = "secrets_exist";
     for (wanted, declared) in secrets(world, subject) {
         let secret = around::secret(world, subject.now, &wanted.path);
-        let missing = match &secret {
-            None => format!("Secrets Manager can't find the specified secret: {}", wanted.path),
-            Some(secret) if !secret.keys.contains(&wanted.key) => {
-                format!("The secret {} has no key {}", wanted.path, wanted.key)
-            }
-            Some(_) => continue,
-        };
+        if secret.as_ref().is_some_and(|secret| secret.keys.contains(&wanted.key)) {
+            continue;
+        }
         let aws = declared.class.starts_with("com.amazonaws.kafka.config.providers.");
         if aws && !declared.not_found.eq_ignore_ascii_case("fail") {
             if matches!(wanted.holder.as_str(), "database.password" | "database.user") {
@@ -167,13 +163,44 @@ pub(super) fn secrets_exist(world: &World, subject: &Subject<'_>) -> Option<Trou
             // A key that the secret lacks leaves the placeholder as it stands.
             return access_denied(check, subject, "YES");
         }
-        return secret_failure(check, subject, vec![
-            format!("org.apache.kafka.common.config.ConfigException: {missing}"),
-            "\tat org.apache.kafka.common.config.ConfigTransformer.transform(ConfigTransformer.java:104)".into(),
-            format!("Caused by: software.amazon.awssdk.services.secretsmanager.model.ResourceNotFoundException: {missing}"),
-        ]);
+        let mut trouble = secret_failure(check, subject, missing(&wanted, secret.is_some()))?;
+        if aws {
+            trouble.lines.insert(0, announced(&wanted, secret.is_some()));
+        }
+        return Some(trouble);
     }
     None
+}
+
+/// What `SecretsManagerConfigProvider.get` of aws-samples/msk-config-providers writes before its strategy decides.
+fn announced(wanted: &Placeholder, there: bool) -> Line {
+    let Placeholder { path, key, .. } = wanted;
+    let message = if there {
+        format!("Secret {path} doesn't have a key {key}.")
+    } else {
+        format!(
+            "Secret id {path} not found. Value will be handled according to a strategy defined by 'NotFoundStrategy'"
+        )
+    };
+    Line::new(
+        "INFO",
+        message,
+        "com.amazonaws.kafka.config.providers.SecretsManagerConfigProvider:142",
+    )
+}
+
+/// What that provider throws with `NotFoundStrategy=fail`: the SDK's exception as it came, or one of its own, whose braces stay as they are.
+fn missing(wanted: &Placeholder, there: bool) -> Vec<String> {
+    let thrown = if there {
+        "org.apache.kafka.common.config.ConfigException: Secret undefined {}:{}".to_owned()
+    } else {
+        format!(
+            "software.amazon.awssdk.services.secretsmanager.model.ResourceNotFoundException: Secrets Manager can't find the specified secret: {}",
+            wanted.path
+        )
+    };
+    let frame = "\tat org.apache.kafka.common.config.ConfigTransformer.transform(ConfigTransformer.java:104)";
+    vec![thrown, frame.into()]
 }
 
 /// The role may read them (msk.md §7.2).

@@ -209,7 +209,7 @@ fn secrets_exist() {
         "secrets_exist",
         "database.password",
         "${secretsmanager:cdc/orders:passwort}",
-        "has no key passwort",
+        "Secret cdc/orders doesn't have a key passwort.",
     );
     let arn = "${secretsmanager:arn:aws:secretsmanager:us-east-1:111111111111:secret:x:password}";
     fails_with("secrets_exist", "database.password", arn, "can't find the specified secret: arn");
