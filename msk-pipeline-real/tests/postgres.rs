@@ -312,7 +312,14 @@ async fn it_is_closed_to_others() {
     server.set_password("postgres", "another").await.expect("set");
     let error = bench.master().run("SELECT 1").await.expect_err("it is another now");
     assert!(error.contains("password authentication failed"), "{error}");
-    bench.login("postgres", "another").run("SELECT 1").await.expect("the new password");
+    let another = bench.login("postgres", "another");
+    another.run("SELECT 1").await.expect("the new password");
+    let elsewhere = Login { database: "postgres", ..another };
+    elsewhere.run("DROP DATABASE shop").await.expect("its own");
+    server.stop().await;
+    let server = bench.start().await;
+    let error = bench.master().run("SELECT 1").await.expect_err("nobody made it again");
+    assert!(error.contains("database \"shop\" does not exist"), "{error}");
     server.stop().await;
 }
 
