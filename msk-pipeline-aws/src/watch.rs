@@ -11,13 +11,13 @@ use msk_pipeline_core::graph::Graph;
 use msk_pipeline_core::plan::Action;
 use msk_pipeline_core::run::{Canceller, EventSink, RunEvent};
 use msk_pipeline_core::{Address, Clock};
-use msk_pipeline_verify::cause::{Diagnosis, Watch};
+use msk_pipeline_verify::cause::{Diagnosis, Evidence, Watch};
 
 use crate::Session;
 use crate::evidence::{FollowLog, is_connector};
 
 /// How often logs are read.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(2);
 /// Requests after which a worker begins anew.
 const BEGINS: &[&str] = &["kafkaconnect:CreateConnector", "kafkaconnect:UpdateConnector"];
 
@@ -28,12 +28,19 @@ pub struct LogWatch {
     events: Arc<dyn EventSink>,
     /// Stops the run when a cause is certain.
     stops: Option<Canceller>,
-    /// Connectors with their name and log group.
-    connectors: BTreeMap<Address, (String, String)>,
+    connectors: BTreeMap<Address, Known>,
     /// Steps under way that are to leave a connector that runs.
     rising: Mutex<BTreeSet<Address>>,
     watched: Mutex<BTreeMap<Address, Watched>>,
     told: Mutex<Vec<(Address, Diagnosis)>>,
+}
+
+/// A connector as it is declared.
+struct Known {
+    name: String,
+    log_group: String,
+    /// Its configuration, as far as it is known beforehand.
+    configuration: BTreeMap<String, String>,
 }
 
 struct Watched {
@@ -53,7 +60,12 @@ impl LogWatch {
         let of_kind = graph.resources().filter(|resource| is_connector(&resource.kind));
         let connectors = of_kind.filter_map(|resource| {
             let text = |key: &str| resource.props.get(key)?.as_str().map(str::to_owned);
-            Some((resource.address.clone(), (text("name")?, text("log_group")?)))
+            let configuration = resource.props.get("configuration").and_then(|c| c.as_object());
+            let known = configuration.into_iter().flatten();
+            let known = known.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())));
+            let (name, log_group) = (text("name")?, text("log_group")?);
+            let known = Known { name, log_group, configuration: known.collect() };
+            Some((resource.address.clone(), known))
         });
         Self {
             session: session.clone(),
@@ -107,10 +119,15 @@ impl LogWatch {
     }
 
     fn begin(&self, address: &Address) {
-        let Some((name, group)) = self.connectors.get(address) else { return };
+        let Some(known) = self.connectors.get(address) else { return };
         let since = i64::try_from(self.clock.wall().0).unwrap_or(i64::MAX);
-        let log = FollowLog::new(&self.session, group.as_str(), since);
-        let watched = Watched { log, watch: Watch::new(name.as_str()) };
+        let log = FollowLog::new(&self.session, known.log_group.as_str(), since);
+        let watch = Watch::with(Evidence {
+            connector: known.name.clone(),
+            connector_config: known.configuration.clone(),
+            ..Evidence::default()
+        });
+        let watched = Watched { log, watch };
         lock(&self.watched).insert(address.clone(), watched);
     }
 }

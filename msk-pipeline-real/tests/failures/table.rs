@@ -89,7 +89,7 @@ which fails where a cause is another one, where another is told as certain befor
 
 * *symptom after*: from the act that provokes the failure until the words by which it shows stand in the worker's own log file.
 * *explained after*: from then until the reader that `apply`, `explain` and `connector logs` have in common (`cause::Watch`) is certain of the cause, fed line by line
-  with what `FilterLogEvents` answers, asked every 50 ms, and with the connector's configuration. `apply` asks every ten seconds, and on AWS CloudWatch takes
+  with what `FilterLogEvents` answers, asked every 50 ms, and with the connector's configuration. `apply` asks every two seconds, and on AWS CloudWatch takes
   some seconds of its own. `C-NO-TABLES` and `C-NO-TASK` are told as likely: a warning and a state say no more.
 * *by*: whose words the symptom is. *Real programs*: MariaDB, Kafka or Kafka Connect failed. *The embedded AWS's rules*: loopback has no routes, and the brokers
   know one of IAM's actions, so the rules of the embedded AWS say it in the words of the programs' sources. *Recording*: it can't be provoked here; the
