@@ -25,8 +25,14 @@ struct Example {
     connector: &'static str,
     /// The topic of its first table.
     topic: &'static str,
+    /// A parameter that capturing depends on, a value that breaks it, and the field that tells.
+    captures: (&'static str, &'static str, &'static str),
+    /// A log of its engine.
+    log: &'static str,
     applied: LazyLock<Cloud>,
 }
+
+const MYSQL_CAPTURES: (&str, &str, &str) = ("binlog_format", "MIXED", "parameters.binlog_format");
 
 static MYSQL_CDC: Example = Example {
     name: "mysql-cdc",
@@ -34,6 +40,8 @@ static MYSQL_CDC: Example = Example {
     database: "orders",
     connector: "orders",
     topic: "shop.orders",
+    captures: MYSQL_CAPTURES,
+    log: "slowquery",
     applied: LazyLock::new(|| applied(MYSQL_CDC.toml)),
 };
 
@@ -43,6 +51,8 @@ static MINIMAL: Example = Example {
     database: "orders",
     connector: "mysql",
     topic: "shop.orders",
+    captures: MYSQL_CAPTURES,
+    log: "slowquery",
     applied: LazyLock::new(|| applied(MINIMAL.toml)),
 };
 
@@ -52,6 +62,8 @@ static SEED_PARITY: Example = Example {
     database: "rds-cdc",
     connector: "mysql",
     topic: "cdc.orders",
+    captures: MYSQL_CAPTURES,
+    log: "slowquery",
     applied: LazyLock::new(|| applied(SEED_PARITY.toml)),
 };
 
@@ -61,6 +73,8 @@ static POSTGRES_CDC: Example = Example {
     database: "orders",
     connector: "orders",
     topic: "sales.orders",
+    captures: ("rds.logical_replication", "0", "parameters.rds.logical_replication"),
+    log: "postgresql",
     applied: LazyLock::new(|| applied(POSTGRES_CDC.toml)),
 };
 
@@ -341,8 +355,9 @@ async fn interfere(example: &Example, process: &Process, n: usize) -> Deed {
         30 => {
             let modify = rds.modify_db_cluster_parameter_group();
             let modify = modify.db_cluster_parameter_group_name(name(&cluster_parameters).await);
-            modify.parameters(parameter("binlog_format", "MIXED")).send().await.unwrap();
-            (&cluster_parameters, "parameters.binlog_format")
+            let (name, value, field) = example.captures;
+            modify.parameters(parameter(name, value)).send().await.unwrap();
+            (&cluster_parameters, field)
         }
         31 => {
             let modify = rds.modify_db_parameter_group();
@@ -371,7 +386,7 @@ async fn interfere(example: &Example, process: &Process, n: usize) -> Deed {
                 35 => (modify.vpc_security_group_ids(group), "security_groups"),
                 _ => {
                     let logs = aws_sdk_rds::types::CloudwatchLogsExportConfiguration::builder()
-                        .enable_log_types("slowquery")
+                        .enable_log_types(example.log)
                         .build();
                     (modify.cloudwatch_logs_export_configuration(logs), "logs")
                 }

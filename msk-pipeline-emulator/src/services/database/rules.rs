@@ -15,7 +15,7 @@ pub(crate) const RULES: &[(&str, &str)] = &[
     ("database_is_there", "PostgreSQL 16 'Error Codes', 3D000"),
     (
         "engine_has_it",
-        "MySQL 8.0 'Server Error Message Reference', 1064; PostgreSQL 16 'Error Codes', 42601",
+        "MySQL 8.0 'Server Error Message Reference', 1064; PostgreSQL 16 'Error Codes', 3F000",
     ),
     ("user_is_new", "MySQL 8.0 'Server Error Message Reference', 1396; PostgreSQL 16, 42710"),
     (
@@ -86,7 +86,7 @@ pub(super) fn engine_has_it(engine: Engine, operation: &str) -> Result<(), AwsEr
             Err(refused("1064", "You have an error in your SQL syntax"))
         }
         Engine::Postgres if operation == "SetRetention" => {
-            Err(refused("42601", "syntax error at or near \"CALL\""))
+            Err(refused("3F000", "schema \"mysql\" does not exist"))
         }
         _ => Ok(()),
     }
@@ -256,7 +256,8 @@ pub(super) fn tables_are_not_published(
     tables: &BTreeSet<String>,
 ) -> Result<(), AwsError> {
     let Some(table) = tables.intersection(&publication.tables).next() else { return Ok(()) };
-    let message = format!("relation \"{table}\" is already member of publication \"{name}\"");
+    let relation = table.rsplit('.').next().unwrap_or(table);
+    let message = format!("relation \"{relation}\" is already member of publication \"{name}\"");
     Err(refused("42710", message))
 }
 
@@ -265,7 +266,8 @@ pub(super) fn tables_are_published(
     tables: &BTreeSet<String>,
 ) -> Result<(), AwsError> {
     let Some(table) = tables.difference(&publication.tables).next() else { return Ok(()) };
-    Err(refused("42704", format!("relation \"{table}\" is not part of the publication")))
+    let relation = table.rsplit('.').next().unwrap_or(table);
+    Err(refused("42704", format!("relation \"{relation}\" is not part of the publication")))
 }
 
 pub(super) fn wal_is_logical(logical: bool) -> Result<(), AwsError> {

@@ -134,7 +134,7 @@ fn retention_is_in_range() {
 fn engine_has_it() {
     refused(&mut prepared(), "CreateSlot", json!({ "Name": "s" }), "1064");
     refused(&mut prepared(), "AddTables", json!({ "Name": "p", "Tables": ["a.b"] }), "1064");
-    refused(&mut postgres(), "SetRetention", json!({ "Hours": 24 }), "42601");
+    refused(&mut postgres(), "SetRetention", json!({ "Hours": 24 }), "3F000");
 }
 
 #[test]
