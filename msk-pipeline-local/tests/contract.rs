@@ -59,14 +59,7 @@ tables = ["sales.orders"]
 /// Every kind that makes something: the recommended pipeline, with endpoints of its own and a second connector.
 static WIDE: LazyLock<String> = LazyLock::new(|| {
     let example = include_str!("../../examples/mysql-cdc.toml");
-    let wide = replaced(
-        example,
-        &[
-            ("egress = \"require\"", "egress = \"create-endpoints\""),
-            ("engine     = \"aurora-mysql\"", "prepare = \"direct\""),
-        ],
-    );
-    wide + POSTGRES
+    replaced(example, &[("egress = \"require\"", "egress = \"create-endpoints\"")]) + POSTGRES
 });
 
 /// Resources of kinds that no section of the file makes; they may refer to those of [`WIDE`]. A new kind that isn't part of a component

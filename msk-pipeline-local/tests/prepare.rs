@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use common::mortal::{Points, Store, Verb, run};
 use common::outside::{canonical, difference};
-use common::{Cloud, Process, applied, assert_nothing, inventory, operations, replaced};
+use common::{BY_HAND, Cloud, Process, applied, assert_nothing, inventory, operations, replaced};
 use msk_pipeline_core::plan::Plan;
 use msk_pipeline_core::run::{ApplyOptions, AutoApprove, Cancel};
 use msk_pipeline_core::state::MemoryDisk;
@@ -17,13 +17,10 @@ use msk_pipeline_emulator::Settings;
 use msk_pipeline_emulator::fault::{Effect, Rule, When};
 use msk_pipeline_source::{Change, Look, Place, TableName};
 
-/// The recommended pipeline with `prepare = "direct"`, whose destroy leaves no snapshot.
+/// The recommended pipeline, whose destroy leaves no snapshot.
 static DIRECT: LazyLock<String> = LazyLock::new(|| {
     let example = include_str!("../../examples/mysql-cdc.toml");
-    let changes = [
-        ("engine     = \"aurora-mysql\"", "prepare = \"direct\""),
-        ("on_destroy = \"snapshot\"", "on_destroy = \"delete\""),
-    ];
+    let changes = [("on_destroy = \"snapshot\"", "on_destroy = \"delete\"")];
     replaced(example, &changes)
 });
 
@@ -213,7 +210,7 @@ async fn a_user_of_somebody_else_is_not_touched() {
 /// Who ran the printed statements before has what `direct` would make, and it carries no mark.
 #[tokio::test(start_paused = true)]
 async fn what_was_made_by_hand_is_taken_over_by_name() {
-    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let sql = replaced(&DIRECT, &[BY_HAND]);
     let cloud = applied(&sql);
     let process = Process::simple(&cloud).of(&DIRECT);
     let attribute = Default::default();
@@ -247,7 +244,7 @@ async fn a_table_of_others_keeps_the_schema() {
         whole_rows: false,
     };
     others_do(&process, theirs).await;
-    let without = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let without = replaced(&DIRECT, &[BY_HAND]);
     let plan = process.plan(&without).await;
     let mut planned = inside(&plan);
     planned.sort_unstable();
@@ -303,13 +300,13 @@ fn creating_it_all_survives_kills() {
 /// On a pipeline that is otherwise there, so that every point is one of these kinds or of what depends on them.
 #[test]
 fn preparing_survives_every_kill() {
-    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let sql = replaced(&DIRECT, &[BY_HAND]);
     killed("prepare", &applied(&sql), Verb::Apply, &DIRECT);
 }
 
 #[test]
 fn taking_it_back_survives_every_kill() {
-    let sql = replaced(&DIRECT, &[("prepare = \"direct\"", "prepare = \"sql\"")]);
+    let sql = replaced(&DIRECT, &[BY_HAND]);
     killed("take back", &applied(&DIRECT), Verb::Apply, &sql);
 }
 

@@ -269,6 +269,9 @@ pub fn replaced(toml: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
+/// The change by which a pipeline's database is prepared by hand.
+pub const BY_HAND: (&str, &str) = ("prepare    = \"direct\"", "prepare    = \"sql\"");
+
 /// A world in which a pipeline was applied, ten minutes later. Has a thread of its own, so that tests with a runtime can ask for it.
 pub fn applied(toml: &str) -> Cloud {
     let run = || {
