@@ -20,8 +20,6 @@ pub(crate) fn class(op: &str, code: &str) -> (Class, Option<&'static str>) {
         // A role, publication or slot; a schema; a table; a row.
         "42710" | "42P06" | "42P07" | "23505" => Class::AlreadyExists,
         "42704" | "3F000" | "42P01" => Class::NotFound,
-        // A slot that somebody reads from.
-        "55006" => Class::Conflict,
         // A statement or a lock that took too long: a slot waits for the end of all transactions that run when it is made.
         "57014" if op == "database:CreateSlot" => {
             return (
@@ -31,9 +29,9 @@ pub(crate) fn class(op: &str, code: &str) -> (Class, Option<&'static str>) {
                 ),
             );
         }
-        "57014" | "55P03" | "40001" | "40P01" => Class::Conflict,
-        // Too many connections; a server that is shut down, starts, or has become a reader.
-        "53300" | "57P01" | "57P02" | "57P03" | "25006" => Class::Conflict,
+        // The same of other requests; a slot that somebody reads from; too many connections; a server that is shut down, starts, or has become a reader.
+        "57014" | "55P03" | "40001" | "40P01" | "55006" | "53300" | "57P01" | "57P02" | "57P03"
+        | "25006" => Class::Conflict,
         "53400" => {
             return (Class::Quota, Some("raise `max_replication_slots` in `parameters`"));
         }
