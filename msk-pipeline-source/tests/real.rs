@@ -320,7 +320,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
 
 /// What can't be reached says so, and no error has a password.
 async fn refusals(bench: &Bench) {
-    let none = bench.catalogue().retention("another").await.unwrap();
+    let none = bench.catalogue().retention(&Place::mysql("another")).await.unwrap();
     assert_eq!(none, Look::NoServer);
     let look = async |reach: Reach| {
         let servers = Arc::clone(&bench.known) as Arc<dyn Servers>;
