@@ -21,6 +21,7 @@ pub(crate) struct Simulated {
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the members of all answers")]
 struct Answer {
     server: bool,
     found: bool,

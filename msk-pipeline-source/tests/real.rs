@@ -22,12 +22,17 @@ use msk_pipeline_source::kinds::{
     UserProps,
 };
 use msk_pipeline_source::{
-    Catalogue, Connections, Credentials, Login, Look, Privileges, Server, Servers, TableName,
+    Catalogue, Connections, Credentials, Login, Look, Place, Privileges, Server, Servers, TableName,
 };
 use msk_pipeline_verify::{Reach, Secret};
 
 const ENDPOINT: &str = "orders.cluster-abc123.us-east-1.rds.amazonaws.com";
 const CLUSTER: &str = "orders";
+
+fn at() -> Place {
+    Place::mysql(CLUSTER)
+}
+
 const MASTER: &str = "it's a \\ master password";
 const SECRET: &str = "orders/capture";
 
@@ -194,36 +199,33 @@ async fn a_database_is_prepared_and_left_as_it_was() {
         Signal::new(Arc::clone(&catalogue)),
     );
     let wanted_schema = SchemaProps {
-        cluster: CLUSTER.into(),
+        at: at(),
         server: "arn".into(),
         name: "cdc".into(),
         own: ["signal".into()].into(),
         with_server: false,
     };
     let wanted_table = TableProps {
-        cluster: CLUSTER.into(),
+        at: at(),
         server: "arn".into(),
         table: signal.clone(),
         columns: "id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data VARCHAR(2048) NULL"
             .into(),
+        whole_rows: false,
         with_server: false,
     };
     let wanted_user = UserProps {
-        cluster: CLUSTER.into(),
+        at: at(),
         server: "arn".into(),
         name: "debezium".into(),
         secret: SECRET.into(),
         privileges: privileges(),
         with_server: false,
     };
-    let wanted_hours = RetentionProps {
-        cluster: CLUSTER.into(),
-        server: "arn".into(),
-        hours: 168,
-        at_least: false,
-    };
+    let wanted_hours =
+        RetentionProps { at: at(), server: "arn".into(), hours: 168, at_least: false };
     let wanted_signal = |tables: &[&str]| SignalProps {
-        cluster: CLUSTER.into(),
+        at: at(),
         table: signal.clone(),
         connector: "orders".into(),
         place: "offsets.1".into(),
@@ -277,7 +279,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     // A secret with another value is seen, and the password set anew.
     bench.known.set("second");
     assert_eq!(made(&user, &wanted_user, &mut of_user).await, ["database:SetPassword"]);
-    let Look::Found(found) = catalogue.user(CLUSTER, "debezium", SECRET).await.unwrap() else {
+    let Look::Found(found) = catalogue.user(&at(), "debezium", SECRET).await.unwrap() else {
         panic!("it is there");
     };
     assert!(found.logs_in && found.attribute.is_none(), "MariaDB has no attributes of users");
@@ -299,7 +301,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
     assert_eq!(run(&user, None, of_user).await.unwrap().0, ["database:DropUser"]);
     assert_eq!(run(&table, None, of_table).await.unwrap().0, ["database:DropTable"]);
     let drop = msk_pipeline_source::kinds::Call {
-        cluster: CLUSTER.into(),
+        at: at(),
         change: msk_pipeline_source::Change::DropSchema { name: "cdc".into() },
     };
     bench.sql("CREATE TABLE cdc.theirs (id INT)").await;
@@ -318,11 +320,11 @@ async fn a_database_is_prepared_and_left_as_it_was() {
 
 /// What can't be reached says so, and no error has a password.
 async fn refusals(bench: &Bench) {
-    let none = bench.catalogue().retention("another").await.unwrap();
+    let none = bench.catalogue().retention(&Place::mysql("another")).await.unwrap();
     assert_eq!(none, Look::NoServer);
     let look = async |reach: Reach| {
         let servers = Arc::clone(&bench.known) as Arc<dyn Servers>;
-        Connections::new(servers, Arc::new(reach)).retention(CLUSTER).await
+        Connections::new(servers, Arc::new(reach)).retention(&at()).await
     };
     let elsewhere = BTreeMap::from([(ENDPOINT.to_owned(), "127.99.99.99".to_owned())]);
     let away = look(Reach { addresses: elsewhere, ..bench.reach.clone() }).await.unwrap();
@@ -335,5 +337,5 @@ async fn refusals(bench: &Bench) {
     bench.known.set("'");
     let broken =
         msk_pipeline_source::Change::SetPassword { name: "nobody".into(), secret: SECRET.into() };
-    assert!(bench.catalogue().change(CLUSTER, &broken).await.is_err());
+    assert!(bench.catalogue().change(&at(), &broken).await.is_err());
 }

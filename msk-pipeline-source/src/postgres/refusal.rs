@@ -29,9 +29,8 @@ pub(crate) fn class(op: &str, code: &str) -> (Class, Option<&'static str>) {
                 ),
             );
         }
-        // A slot that somebody reads from; a wait that was too long, or would have no end; too many connections; a server that is shut
-        // down, starts, or has become a reader.
-        "55006" | "57014" | "55P03" | "40001" | "40P01" | "53300" | "57P01" | "57P02" | "57P03"
+        // The same of other requests; a slot that somebody reads from; too many connections; a server that is shut down, starts, or has become a reader.
+        "57014" | "55P03" | "40001" | "40P01" | "55006" | "53300" | "57P01" | "57P02" | "57P03"
         | "25006" => Class::Conflict,
         "53400" => {
             return (Class::Quota, Some("raise `max_replication_slots` in `parameters`"));
