@@ -396,7 +396,7 @@ static POSTGRES: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The same, prepared by hand.
-static BY_HAND: LazyLock<String> =
+static POSTGRES_BY_HAND: LazyLock<String> =
     LazyLock::new(|| replaced(&POSTGRES, &[("\"direct\"", "\"sql\"")]));
 
 fn shop() -> Place {
@@ -582,7 +582,7 @@ async fn a_slot_with_another_name_is_a_gap() {
 
 #[test]
 fn preparing_postgresql_survives_every_kill() {
-    killed("prepare PostgreSQL", &applied(&BY_HAND), Verb::Apply, &POSTGRES);
+    killed("prepare PostgreSQL", &applied(&POSTGRES_BY_HAND), Verb::Apply, &POSTGRES);
 }
 
 #[test]

@@ -230,6 +230,7 @@ async fn a_database_is_prepared_and_left_as_it_was() {
         connector: "orders".into(),
         place: "offsets.1".into(),
         tables: tables.iter().map(|t| (*t).to_owned()).collect(),
+        beat: None,
     };
     let (mut of_schema, mut of_table, mut of_user, mut of_retention, mut of_signals) =
         (None, None, None, None, None);

@@ -27,7 +27,7 @@ use crate::place::Place;
 pub use publication::{Props as PublicationProps, Publication};
 pub use retention::{Props as RetentionProps, Retention};
 pub use schema::{Props as SchemaProps, Schema};
-pub use signal::{Props as SignalProps, Signal};
+pub use signal::{Beat, Props as SignalProps, Signal};
 pub use slot::{Props as SlotProps, Slot};
 pub use table::{Props as TableProps, Table};
 pub use user::{Props as UserProps, User};

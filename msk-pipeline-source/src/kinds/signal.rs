@@ -6,6 +6,9 @@
 //! # Guarantees
 //! A signal's id follows from the lineage, the connector's place, how many signals there were before, and the tables: the same call,
 //! repeated, is the same row. A table is asked for once for each place of the connector.
+//! A connector of MySQL begins at the position that the binary log has when its task starts, and would not see a row from before: the first
+//! signal at a place waits until the connector's heartbeat shows that it streams. Later ones are behind its position in any case, and one of
+//! PostgreSQL streams from its slot, which is made before it.
 //! # Caveats
 //! Rows are not removed with their table's capture; they go with the signal table. A row that somebody deletes is not written again: it was
 //! read when it was inserted.
@@ -18,14 +21,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use msk_pipeline_core::kind::{
-    CallError, Case, Change as Field, Class, DataEffect, Effect, Guard, Kind, MarkSeen, Next,
-    Proposed, Recorded, Sent, Status, Target, Verdict,
+    CallError, Case, Change as Field, Class, Condition, DataEffect, Effect, Guard, Kind, MarkSeen,
+    Next, Proposed, Recorded, Sent, Status, Target, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Call, Seen, obstacle, perform, proposed};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Look};
 use crate::change::{Change, TableName};
 use crate::place::Place;
 
@@ -48,6 +51,18 @@ pub struct Props {
     pub place: String,
     /// The captured tables, `schema.table`.
     pub tables: BTreeSet<String>,
+    /// The row that the connector writes at this place once it streams; `None` if it need not be waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat: Option<Beat>,
+}
+
+/// A row of a connector's heartbeat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// The table.
+    pub table: TableName,
+    /// Its `id`.
+    pub id: String,
 }
 
 /// What is observed.
@@ -55,7 +70,18 @@ pub struct Props {
 pub struct There {
     /// The row of the call that is pursued.
     written: Option<String>,
+    /// The connector hasn't streamed at this place.
+    silent: bool,
 }
+
+impl There {
+    const STREAMS: Self = Self { written: None, silent: false };
+    const SILENT: Self = Self { written: None, silent: true };
+}
+
+/// How long a connector usually takes from RUNNING to its first heartbeat, and how long it may: it reads the structure of all tables first.
+const BEAT_USUAL: Duration = Duration::from_secs(30);
+const BEAT_AT_MOST: Duration = Duration::from_hours(1);
 
 /// What others may refer to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,12 +122,22 @@ impl Kind for Signal {
             Change::InsertRow { id, .. } => Some(id.clone()),
             _ => None,
         });
+        let none = known.then_some(Seen::There(There::STREAMS));
         let Some(id) = pursued else {
-            return Ok(known.then_some(Seen::There(There { written: None })));
+            let goes_on =
+                target.was.as_ref().is_some_and(|was| was.props.place == target.props.place);
+            let Some(beat) = target.props.beat.as_ref().filter(|_| !(known && goes_on)) else {
+                return Ok(none);
+            };
+            return Ok(match self.catalogue.row(at, &beat.table, &beat.id).await? {
+                Look::Found(()) | Look::NoServer => none,
+                Look::Absent => Some(Seen::There(There::SILENT)),
+                look => Seen::of(look, known).map(|seen| seen.map(|()| There::STREAMS)),
+            });
         };
         let seen = Seen::of(self.catalogue.row(at, table, &id).await?, true);
-        let none = known.then_some(Seen::There(There { written: None }));
-        Ok(seen.map(|seen| seen.map(|()| There { written: Some(id) })).or(none))
+        let written = |()| There { written: Some(id), silent: false };
+        Ok(seen.map(|seen| seen.map(written)).or(none))
     }
 
     fn mark(_seen: &Self::Seen) -> MarkSeen {
@@ -127,8 +163,13 @@ impl Kind for Signal {
         }
         let id = id(&case.mark.lineage, want, signals, &new);
         match &case.seen {
-            Some(Seen::There(There { written: Some(row) })) if *row == id => {
+            Some(Seen::There(There { written: Some(row), .. })) if *row == id => {
                 Next::Converged(Outputs { signals: signals + 1 })
+            }
+            Some(Seen::There(There { silent: true, .. })) => {
+                let what = "the connector to stream (its first heartbeat)";
+                let condition = Condition::new(what, "none yet", BEAT_USUAL).deadline(BEAT_AT_MOST);
+                Next::Wait { condition, then: vec![insert(want, id, &new)] }
             }
             _ => Next::Calls(vec![insert(want, id, &new)]),
         }
@@ -191,12 +232,14 @@ mod tests {
             connector: "orders".into(),
             place: "offsets.1".into(),
             tables: tables.iter().map(|table| (*table).to_owned()).collect(),
+            beat: None,
         }
     }
 
     fn next(want: Props, was: Option<Props>, written: Option<String>) -> Next<Call, Outputs> {
         let kind = Signal::new(Arc::new(Nowhere));
-        let seen = (was.is_some() || written.is_some()).then_some(Seen::There(There { written }));
+        let there = There { written, silent: false };
+        let seen = (was.is_some() || there.written.is_some()).then_some(Seen::There(there));
         let was = was.map(|props| Recorded { props, outputs: Some(Outputs { signals: 1 }) });
         kind.calls(&Case { was, ..case(Some(want), seen) })
     }
@@ -219,6 +262,16 @@ mod tests {
         let elsewhere = Props { place: "offsets.2".into(), ..one() };
         let (_, data) = row(&next(two(), Some(elsewhere), None));
         assert!(data.contains("shop.a") && data.contains("shop.b"), "{data}");
+    }
+
+    #[test]
+    fn the_first_signal_waits_for_the_connector_to_stream() {
+        let kind = Signal::new(Arc::new(Nowhere));
+        let next = kind.calls(&case(Some(want(&["shop.a"])), Some(Seen::There(There::SILENT))));
+        let Next::Wait { then, .. } = &next else { panic!("{next:?}") };
+        assert_eq!(then.len(), 1, "what is planned is listed");
+        let next = kind.calls(&case(Some(want(&["shop.a"])), Some(Seen::There(There::STREAMS))));
+        assert_eq!(ops(&next), "InsertRow");
     }
 
     #[test]

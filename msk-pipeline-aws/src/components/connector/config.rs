@@ -92,7 +92,10 @@ pub(super) fn connector(subject: &Subject<'_>) -> Configuration {
     put("decimal.handling.mode", "string");
     put("tombstones.on.delete", "true");
     // A silent database still moves the place on, before what comes after it is purged, or fills the disk.
-    put("heartbeat.interval.ms", &millis(connector.heartbeat.as_deref().unwrap_or("30s")));
+    put(
+        "heartbeat.interval.ms",
+        &millis(connector.heartbeat.as_deref().unwrap_or(super::HEARTBEAT)),
+    );
 
     put("errors.tolerance", "none");
     put("errors.log.enable", "true");

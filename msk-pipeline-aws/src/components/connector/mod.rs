@@ -39,7 +39,7 @@ use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
 use msk_pipeline_source::TableName;
 use msk_pipeline_source::kinds::{
-    Publication, PublicationProps, Signal, SignalProps, Slot, SlotProps,
+    Beat, Publication, PublicationProps, Signal, SignalProps, Slot, SlotProps,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -603,12 +603,26 @@ impl Plan<'_> {
             connector: self.names.connector.clone(),
             place: self.names.offsets.clone(),
             tables: self.connector.tables.iter().filter(|t| **t != signal).cloned().collect(),
+            beat: self.beat(),
         };
         let mut needs = vec![self.address("connector")];
         needs.extend(database.prepared(&self.source.name));
         cx.add::<Signal>(self.address("snapshot"), stage::CONNECT, &props, needs);
     }
+
+    /// What shows that the connector streams; a slot keeps what comes before.
+    fn beat(&self) -> Option<Beat> {
+        let database = self.source.database;
+        let every = self.connector.heartbeat.as_deref().unwrap_or(HEARTBEAT);
+        let beats = msk_pipeline_core::dsl::duration(every).is_ok_and(|every| !every.is_zero());
+        let table = TableName::parse(&database.heartbeat_table()).filter(|_| beats)?;
+        let mysql = database.engine() == Engine::MySql;
+        mysql.then(|| Beat { table, id: self.names.offsets.clone() })
+    }
 }
+
+/// How often a heartbeat comes, where nothing is said.
+const HEARTBEAT: &str = "30s";
 
 /// The name of the fact about a connector's plugin.
 pub(crate) fn fact_name(connector: &str) -> String {

@@ -24,7 +24,7 @@ use crate::kinds::aurora_cluster::AuroraCluster;
 pub(super) const SIGNAL_COLUMNS: &str =
     "id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data VARCHAR(2048) NULL";
 const HEARTBEAT_COLUMNS: &str =
-    "connector VARCHAR(100) PRIMARY KEY, beat TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)";
+    "id VARCHAR(255) PRIMARY KEY, beat TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)";
 
 impl Plan<'_> {
     /// Adds what is made inside the database.

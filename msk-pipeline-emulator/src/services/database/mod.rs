@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use self::change::change;
 pub use self::state::State;
-use self::state::{Database, Engine, Server};
+use self::state::{Database, Engine, Server, Table};
 use super::{Inventory, Service, kafkaconnect, rds, secretsmanager};
 use crate::world::{AwsError, Cx, Millis, Outcome, World};
 
@@ -66,6 +66,7 @@ fn texts(input: &Value, member: &str) -> Vec<String> {
 }
 
 /// What a session of this cluster would meet, beside what is in the server.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Session {
     /// Whether `wal_level` is `logical`.
     logical: bool,
@@ -73,6 +74,8 @@ struct Session {
     active: bool,
     /// Whether what that slot kept was removed: the dial `database.slot-lost` names such slots.
     lost: bool,
+    /// Whether a connector writes the row that the request names.
+    beats: bool,
     /// The secret that the request names, and its current version, whose password a statement would have.
     password: Option<(String, String)>,
 }
@@ -101,6 +104,10 @@ fn handle(world: &mut World, cx: &Cx, operation: &str, input: &Value) -> Outcome
         lost: world.faults.dial("database.slot-lost").is_some_and(|slots| {
             slots.as_array().is_some_and(|slots| slots.contains(&input["Name"]))
         }),
+        beats: {
+            let table = format!("{}.{}", text(input, "Schema"), text(input, "Table"));
+            kafkaconnect::beats(world, cx.now, &view.endpoint, &table, text(input, "Id"))
+        },
         password: password(world, cx.now, text(input, "Secret")),
     };
     let servers = &mut world.state.database.servers;
@@ -144,7 +151,11 @@ fn read(server: &Server, session: &Session, operation: &str, input: &Value) -> O
             .get(name)
             .map(|tables| json!({ "Tables": tables.keys().collect::<Vec<_>>() })),
         "GetTable" => table().map(|table| json!({ "Comment": table.comment })),
-        "GetRow" => table().and_then(|t| t.rows.get(text(input, "Id"))).map(|_| json!({})),
+        "GetRow" => {
+            let written =
+                |table: &Table| session.beats || table.rows.contains_key(text(input, "Id"));
+            table().filter(|table| written(table)).map(|_| json!({}))
+        }
         "GetPublication" => database.publications.get(name).map(|publication| {
             json!({
                 "Comment": publication.comment,

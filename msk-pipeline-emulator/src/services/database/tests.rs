@@ -7,7 +7,7 @@ use crate::world::{Cx, Settings, World};
 
 fn session() -> Session {
     let password = Some(("orders/capture".to_owned(), "1".to_owned()));
-    Session { logical: true, active: false, lost: false, password }
+    Session { logical: true, active: false, lost: false, beats: false, password }
 }
 
 #[track_caller]

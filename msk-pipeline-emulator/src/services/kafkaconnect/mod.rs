@@ -24,7 +24,7 @@ mod worker_configurations;
 mod worker_log;
 
 pub use state::State;
-pub(crate) use state::{interfaces, reads_slot};
+pub(crate) use state::{beats, interfaces, reads_slot};
 
 /// This service's entry in the list.
 pub const SERVICE: Service =

@@ -476,6 +476,19 @@ pub(crate) fn reads_slot(world: &World, now: Millis, host: &str, slot: &str) -> 
     })
 }
 
+/// Whether a connector that streams from the server writes this row of heartbeats (`heartbeat.action.query`).
+pub(crate) fn beats(world: &World, now: Millis, host: &str, table: &str, id: &str) -> bool {
+    let (into, id) = (format!("INTO {table} "), format!("'{id}'"));
+    world.state.kafkaconnect.connectors.values().any(|connector| {
+        let configuration = &connector.settings(now).configuration;
+        let query = configuration.get("heartbeat.action.query");
+        connector.exists(now)
+            && connector.state(now) == "RUNNING"
+            && configuration.get("database.hostname").is_some_and(|of| of == host)
+            && query.is_some_and(|query| query.contains(&into) && query.contains(&id))
+    })
+}
+
 /// The network interfaces of all workers, lingering ones included: until they are gone, their groups and subnets can't be
 /// deleted (handbook msk.md §5.3, aws.md §3.3).
 pub(crate) fn interfaces(world: &World, now: Millis) -> Vec<ec2::Interface> {

@@ -41,13 +41,13 @@ pub(super) fn put(subject: &Subject<'_>, put: &mut impl FnMut(&str, &str)) {
     history(subject, put);
 
     if source.database.is_prepared() {
-        // In the table its time can be seen by everybody who reads the database.
+        // In the table its time can be seen by everybody who reads the database, and that it streams from this place.
         let table = source.database.heartbeat_table();
         put(
             "heartbeat.action.query",
             &format!(
-                "INSERT INTO {table} (connector, beat) VALUES ('{}', NOW(3)) ON DUPLICATE KEY UPDATE beat = NOW(3)",
-                names.connector
+                "INSERT INTO {table} (id, beat) VALUES ('{}', NOW(3)) ON DUPLICATE KEY UPDATE beat = NOW(3)",
+                names.offsets
             ),
         );
     }
