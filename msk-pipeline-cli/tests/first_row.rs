@@ -21,7 +21,7 @@ fn the_first_verified_row_comes_within_a_minute() {
     if !world::wanted() {
         return;
     }
-    let world = World::new(&[]);
+    let world = World::new(world::MYSQL, &[]);
     let begun = Instant::now();
     world.expect("apply --auto-approve", 0);
     let applied = begun.elapsed();

@@ -646,7 +646,7 @@ fn failures(kind: &str) -> Option<Vec<(Cause, &'static str)>> {
         | "database.schema"
         | "database.snapshot-signal"
         | "database.table"
-        | "database.user"
+        | "database.capture-user"
         | "postgres.publication"
         | "postgres.slot" => Vec::new(),
         _ => return None,

@@ -1,6 +1,7 @@
 //! A session with a source of either engine, for statements whose answers are of no interest.
 
 use mysql_async::prelude::Queryable;
+use postgres_protocol::password::scram_sha_256;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -83,7 +84,12 @@ impl Session {
     pub async fn set_own_password(&mut self, password: &Secret) -> Result<(), Refused> {
         let word = literal(self.engine(), password.reveal());
         let done = match self.engine() {
-            Engine::Postgres => self.run(&format!("ALTER ROLE CURRENT_USER PASSWORD {word}")).await,
+            Engine::Postgres => {
+                // A server may log statements: it gets what it would keep of the password, not the password.
+                let verifier = scram_sha_256(password.reveal().as_bytes());
+                let word = literal(Engine::Postgres, &verifier);
+                self.run(&format!("ALTER ROLE CURRENT_USER PASSWORD {word}")).await
+            }
             Engine::MySql => {
                 let alter = format!("ALTER USER CURRENT_USER() IDENTIFIED BY {word}");
                 match self.run(&alter).await {

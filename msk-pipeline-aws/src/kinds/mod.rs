@@ -188,12 +188,15 @@ mod tests {
         // Where a cluster's writer is, is read as the kind of clusters reads it; a connector's operations as that of connectors.
         let source = here.with_file_name("source.rs");
         let operate = here.with_file_name("operate.rs");
+        let rotate = here.with_file_name("rotate.rs");
         let verify = here.with_file_name("verify");
         // What is inside a database are kinds of their own, in a crate of their own.
         let databases = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("msk-pipeline-source");
         let inside = |path: &Path| {
             [&here, &components, &verify, &databases].iter().any(|room| path.starts_with(room))
-                || [&bucket, &evidence, &source, &operate].iter().any(|file| *path == **file)
+                || [&bucket, &evidence, &source, &operate, &rotate]
+                    .iter()
+                    .any(|file| *path == **file)
         };
         let outside: Vec<_> = sources.iter().filter(|(path, _)| !inside(path)).collect();
         for (path, text) in &outside {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rows::{Events, Writer, events};
-use world::World;
+use world::{MYSQL, POSTGRES, World};
 
 /// Rows that are there before the connector is, and read by a signal once.
 const OLD: u32 = 20;
@@ -23,8 +23,10 @@ async fn every_row_arrives_whatever_is_changed_or_killed() {
     if !world::wanted() {
         return;
     }
-    let world =
-        World::new(&[("source = \"orders\"\n", &format!("source = \"orders\"\n{OLD_PLUGIN}"))]);
+    let world = World::new(
+        MYSQL,
+        &[("source = \"orders\"\n", &format!("source = \"orders\"\n{OLD_PLUGIN}"))],
+    );
     let begun = Instant::now();
     let say = |what: &str| println!("{:>4} s  {what}", begun.elapsed().as_secs());
 
@@ -105,6 +107,69 @@ async fn every_row_arrives_whatever_is_changed_or_killed() {
     world.expect("local stop", 0);
     assert!(pids.iter().all(|pid| !world::lives(*pid)), "{pids:?} are gone");
     assert_eq!(world.files_with(&password), [""; 0], "no file of the programs holds the password");
+    say("destroyed");
+    // One after the other: each has a machine's memory.
+    drop(world);
+    postgres().await;
+}
+
+/// The same of PostgreSQL, as far as it differs: prepared, verified, changed, a table added, killed, stopped, begun anew, destroyed.
+async fn postgres() {
+    let world = World::new(POSTGRES, &[]);
+    let begun = Instant::now();
+    let say = |what: &str| println!("{:>4} s  {what}", begun.elapsed().as_secs());
+
+    // What captured tables are granted needs them: the run says which is missing, and the next one goes on.
+    world.expect("apply --approve security-groups,database,kafka", 1);
+    let rows: Vec<String> = (1..=OLD).map(|id| format!("({id}, 'old')")).collect();
+    world.sql(&format!(
+        "CREATE SCHEMA sales;
+CREATE TABLE sales.orders (id INT PRIMARY KEY, note VARCHAR(100));
+CREATE TABLE sales.line_items (id INT PRIMARY KEY);
+CREATE TABLE sales.customers (id INT PRIMARY KEY);
+INSERT INTO sales.orders VALUES {};",
+        rows.join(", ")
+    ));
+    world.expect("apply --auto-approve", 0);
+    world.expect("verify", 0);
+    say("first verified row");
+    let first = arrive(&world, "orders", 'r', 1..=OLD).await;
+    let writer = Writer::begin(&world);
+
+    world.set_connector_key("max.batch.size", 1024);
+    change(&world);
+    say("a key of the connector is changed");
+
+    world.sql("CREATE TABLE sales.invoices (id INT PRIMARY KEY); INSERT INTO sales.invoices VALUES (1), (2), (3);");
+    world.edit("\"sales.customers\"]", "\"sales.customers\", \"sales.invoices\"]");
+    change(&world);
+    arrive(&world, "invoices", 'r', 1..=3).await;
+    say("a table is added, and its old rows arrived");
+
+    world.edit("count = 3", "count = 6");
+    change(&world);
+    say("the brokers are grown");
+
+    world.set_connector_key("max.batch.size", 512);
+    let server = world.server();
+    world.kill_during("apply --auto-approve", "kafkaconnect:UpdateConnector", Some(server));
+    change(&world);
+    say("the server and an apply were killed, and all went on");
+
+    world.expect("local stop", 0);
+    world.expect("verify", 0);
+    say("all was stopped, and went on");
+
+    let written = writer.end();
+    println!("{written} rows were written meanwhile");
+    let last = arrive(&world, "orders", 'c', OLD + 1..=OLD + written).await;
+    say("every row arrived");
+    assert_eq!(snapshot(&last), snapshot(&first), "no row was read again by a snapshot");
+
+    let pids = world.pids();
+    world.expect("destroy --auto-approve", 0);
+    world.expect("local stop", 0);
+    assert!(pids.iter().all(|pid| !world::lives(*pid)), "{pids:?} are gone");
     say("destroyed");
 }
 

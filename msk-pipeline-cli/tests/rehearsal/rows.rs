@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::OLD;
 use crate::world::World;
 
-/// Inserts rows into `shop.orders`, one after the other, until it is told to end. While the database is away it tries the same row again,
+/// Inserts rows into the table of orders, one after the other, until it is told to end. While the database is away it tries the same row again,
 /// so that every row up to the last is there in the end.
 pub(crate) struct Writer {
     ends: Arc<AtomicBool>,
@@ -31,14 +31,22 @@ impl Writer {
         let client = world.client();
         let line = client.get_args().last().expect("a line").to_owned();
         let folder = client.get_current_dir().expect("a folder").to_owned();
+        let crate::world::Example { schema, execute, or_nothing, .. } = world.example;
         let thread = std::thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 let id = OLD + 1 + count.load(Ordering::Relaxed);
-                let statement = format!("INSERT IGNORE INTO shop.orders VALUES ({id}, 'new')");
+                let statement =
+                    format!("INSERT INTO {schema}.orders VALUES ({id}, 'new') {or_nothing}");
                 let mut command = std::process::Command::new("sh");
-                let line = format!("{} --execute=\"{statement}\"", line.to_string_lossy());
+                let line = format!("{} {execute}=\"{statement}\"", line.to_string_lossy());
                 command.arg("-c").arg(line).current_dir(&folder).stdin(Stdio::null());
-                if command.stderr(Stdio::null()).status().expect("runs").success() {
+                if command
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status()
+                    .expect("runs")
+                    .success()
+                {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
                 std::thread::sleep(Duration::from_millis(50));
@@ -87,7 +95,7 @@ pub(crate) async fn events(world: &World, table: &str) -> Result<Events, String>
     let kafka = Kafka { bootstrap: bootstrap.split(',').map(str::to_owned).collect(), login };
     let addresses = access.hosts.into_iter().map(|(host, at)| (host, at.to_string())).collect();
     let reach = Reach { addresses, authorities: vec![access.ca_pem] };
-    let records = kafka.records(&format!("orders.shop.{table}"), &reach).await;
+    let records = kafka.records(&format!("orders.{}.{table}", world.example.schema), &reach).await;
     let records = records.map_err(|error| format!("{error:?}"))?;
     for (_, value) in records {
         let event: Value =

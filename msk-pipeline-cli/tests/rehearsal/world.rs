@@ -13,21 +13,49 @@ pub(crate) fn wanted() -> bool {
     let wanted = std::env::var_os("MSKP_REAL").is_some_and(|v| v == "1");
     if !wanted {
         println!(
-            "left out: set MSKP_REAL=1; it needs the Debian packages default-jre-headless and mariadb-server, and a Maven repository once"
+            "left out: set MSKP_REAL=1; it needs the Debian packages default-jre-headless, mariadb-server and postgresql, and a Maven repository once"
         );
     }
     wanted
 }
 
+/// An example, and what its database speaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Example {
+    pub(crate) file: &'static str,
+    /// The schema of its tables.
+    pub(crate) schema: &'static str,
+    /// The option of the database's client before a statement.
+    pub(crate) execute: &'static str,
+    /// What an INSERT ends with that may come twice.
+    pub(crate) or_nothing: &'static str,
+}
+
+pub(crate) const MYSQL: Example = Example {
+    file: "mysql-cdc.toml",
+    schema: "shop",
+    execute: "--execute",
+    or_nothing: "ON DUPLICATE KEY UPDATE note = note",
+};
+
+#[allow(dead_code, reason = "the bench has one database")]
+pub(crate) const POSTGRES: Example = Example {
+    file: "postgres-cdc.toml",
+    schema: "sales",
+    execute: "--command",
+    or_nothing: "ON CONFLICT DO NOTHING",
+};
+
 /// A folder with a pipeline. What runs behind it ends with this.
 pub(crate) struct World {
     folder: tempfile::TempDir,
     binary: PathBuf,
+    pub(crate) example: Example,
 }
 
 impl World {
-    /// The recommended pipeline, edited.
-    pub(crate) fn new(edits: &[(&str, &str)]) -> Self {
+    /// An example, edited.
+    pub(crate) fn new(example: Example, edits: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // A build during these minutes must not change what is tested.
         let binary = folder.path().join("msk-pipeline");
@@ -36,9 +64,9 @@ impl World {
         let copy = |from: &str, to: &str| {
             fs::copy(examples.join(from), folder.path().join(to)).expect("copied");
         };
-        copy("mysql-cdc.toml", "pipeline.toml");
+        copy(example.file, "pipeline.toml");
         copy("msk-pipeline.lock", "msk-pipeline.lock");
-        let world = Self { folder, binary };
+        let world = Self { folder, binary, example };
         for (from, to) in edits {
             world.edit(from, to);
         }

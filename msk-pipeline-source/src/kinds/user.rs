@@ -1,4 +1,4 @@
-//! `database.user`: the user that connectors read with, and what it may do.
+//! `database.capture-user`: the user that connectors read with, and what it may do.
 //!
 //! # Guarantees
 //! It has the privileges that are wanted and no others: what somebody added is taken away, and the plan shows it. Its password is that of
@@ -78,7 +78,7 @@ impl User {
 
 #[async_trait]
 impl Kind for User {
-    const TYPE: &'static str = "database.user";
+    const TYPE: &'static str = "database.capture-user";
     type Props = Props;
     type Seen = Seen<There>;
     type Outputs = Outputs;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use msk_pipeline_core::Address;
-use toml_edit::{DocumentMut, Item, TableLike, value};
+use toml_edit::{DocumentMut, Item, TableLike, Value, value};
 
 use super::asked;
 use crate::args::{ApplyArgs, Consent};
@@ -104,7 +104,15 @@ fn raised(text: &str, section: &str) -> Result<(String, i64), String> {
             .as_integer()
             .ok_or_else(|| format!("the generation of [{section}] is no number there"))?,
     };
-    table.insert("generation", value(generation + 1));
+    match table.get_mut("generation") {
+        // What stands around it stays.
+        Some(Item::Value(old)) => {
+            let around = old.decor().clone();
+            *old = Value::from(generation + 1);
+            *old.decor_mut() = around;
+        }
+        _ => drop(table.insert("generation", value(generation + 1))),
+    }
     Ok((document.to_string(), generation + 1))
 }
 
