@@ -18,7 +18,7 @@ from botocore.compat import HTTPHeaders
 
 TABLES = pathlib.Path(__file__).parents[2] / "model"
 # Not of AWS: what is in databases, on the wire of its JSON services, written by hand.
-OWN = {"mysql"}
+OWN = {"database"}
 WHEN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 # Not compared: checksums are verified against the body; SourceRegion is botocore's own, for presigned URLs; Expires is text in
 # the model and a time in botocore.
