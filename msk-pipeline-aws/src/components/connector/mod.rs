@@ -23,8 +23,10 @@
 //! Sources: handbook msk.md §7 (worker configuration, secrets, role, network), §8 (Debezium).
 
 mod around;
+mod builder;
 mod check;
 mod config;
+mod inside;
 mod keys;
 mod product;
 mod role;
@@ -34,23 +36,20 @@ mod snapshot;
 use std::collections::BTreeMap;
 
 use msk_pipeline_core::Address;
-use msk_pipeline_core::dsl::{Component, Declared, Expansion, Schema, quoted};
+use msk_pipeline_core::dsl::{Component, Expansion, Schema, quoted};
 use msk_pipeline_core::kind::Input;
 use msk_pipeline_plugin::{Part, Sha256};
-use msk_pipeline_source::TableName;
-use msk_pipeline_source::kinds::{
-    Beat, Publication, PublicationProps, Signal, SignalProps, Slot, SlotProps,
-};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub(super) use self::around::cluster_of;
 use self::around::{Cluster, Source};
+pub use self::builder::Debezium;
 use self::config::Names;
 pub(crate) use self::config::listed;
 pub(crate) use self::product::Product;
 pub use self::snapshot::snapshot_notices;
-use super::database::{Database, Engine};
+use super::database::Database;
 use super::kafka::{Kafka, Listener, days};
 use super::network::Network;
 use super::stage;
@@ -557,70 +556,6 @@ impl Plan<'_> {
     }
 }
 
-impl Plan<'_> {
-    /// Adds the publication and the slot of a connector that reads from PostgreSQL, where the pipeline may make them, and returns what the connector
-    /// needs of it.
-    ///
-    /// The publication comes first: a slot decodes each change with the catalogue as it was then, and a publication that is younger than the slot
-    /// is none for what is older.
-    fn slot(&self, cx: &mut Expansion<'_>) -> Option<Address> {
-        let (source, database) = (&self.source, self.source.database);
-        if !database.is_prepared() || database.engine() != Engine::PostgreSql {
-            return None;
-        }
-        let (at, server) = (database.place(&source.name, cx), source.server());
-        let with_server = database.goes_with_cluster();
-        let (tables, own) = database.published(&source.name, self.connector);
-        let publication = PublicationProps {
-            at: at.clone(),
-            server: server.clone(),
-            name: self.names.publication.clone(),
-            tables: tables.iter().filter_map(|table| TableName::parse(table)).collect(),
-            with_server,
-        };
-        let mut needs = vec![database.ready(&source.name)];
-        needs.extend(own);
-        cx.add::<Publication>(self.address("publication"), stage::CONNECT, &publication, needs);
-        let slot = SlotProps { at, server, name: self.names.slot.clone(), with_server };
-        let needs = [database.ready(&source.name), self.address("publication")];
-        cx.add::<Slot>(self.address("slot"), stage::CONNECT, &slot, needs);
-        Some(self.address("slot"))
-    }
-
-    /// Adds the signal by which rows that exist already are read, where the pipeline may write it.
-    fn signal(&self, cx: &mut Expansion<'_>) {
-        let database = self.source.database;
-        let table = TableName::parse(database.signal_table());
-        let Some(table) = table
-            .filter(|_| database.is_prepared() && self.connector.snapshot == Snapshot::Incremental)
-        else {
-            return;
-        };
-        let signal = table.to_string();
-        let props = SignalProps {
-            at: database.place(&self.source.name, cx),
-            table,
-            connector: self.names.connector.clone(),
-            place: self.names.offsets.clone(),
-            tables: self.connector.tables.iter().filter(|t| **t != signal).cloned().collect(),
-            beat: self.beat(),
-        };
-        let mut needs = vec![self.address("connector")];
-        needs.extend(database.prepared(&self.source.name));
-        cx.add::<Signal>(self.address("snapshot"), stage::CONNECT, &props, needs);
-    }
-
-    /// What shows that the connector streams; a slot keeps what comes before.
-    fn beat(&self) -> Option<Beat> {
-        let database = self.source.database;
-        let every = self.connector.heartbeat.as_deref().unwrap_or(HEARTBEAT);
-        let beats = msk_pipeline_core::dsl::duration(every).is_ok_and(|every| !every.is_zero());
-        let table = TableName::parse(&database.heartbeat_table()).filter(|_| beats)?;
-        let mysql = database.engine() == Engine::MySql;
-        mysql.then(|| Beat { table, id: self.names.offsets.clone() })
-    }
-}
-
 /// How often a heartbeat comes, where nothing is said.
 const HEARTBEAT: &str = "30s";
 
@@ -715,188 +650,6 @@ impl Connector {
     /// The Java that its workers run (handbook msk.md §5.4).
     pub(crate) fn java(&self) -> u16 {
         if self.connect_version.as_deref() == Some("2.7.1") { 11 } else { 17 }
-    }
-}
-
-/// Connectors of Debezium.
-#[derive(Debug, Clone, Copy)]
-pub struct Debezium;
-
-impl Debezium {
-    /// A connector that reads a `MySQL` database and writes to a cluster.
-    ///
-    /// The handles say which; one of another component does not compile:
-    /// ```compile_fail
-    /// # use msk_pipeline_aws::components::{connector::Debezium, kafka::Kafka};
-    /// # let mut pipeline = msk_pipeline_core::dsl::Pipeline::new("p", "eu-west-1");
-    /// let kafka = pipeline.declare("main", Kafka::new());
-    /// Debezium::mysql(kafka, kafka);
-    /// ```
-    pub fn mysql(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
-        Self::reading(database, kafka)
-    }
-
-    /// A connector that reads a `PostgreSQL` database and writes to a cluster. Which of Debezium's connectors runs follows from the database.
-    pub fn postgres(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
-        Self::reading(database, kafka)
-    }
-
-    fn reading(database: Declared<Database>, kafka: Declared<Kafka>) -> Connector {
-        Connector {
-            source: database.name().to_owned(),
-            kafka: Some(kafka.name().to_owned()),
-            ..Connector::default()
-        }
-    }
-}
-
-impl Connector {
-    /// Captures tables, each `database.table`.
-    #[must_use]
-    pub fn tables<S: Into<String>>(mut self, tables: impl IntoIterator<Item = S>) -> Self {
-        self.tables.extend(tables.into_iter().map(Into::into));
-        self
-    }
-
-    /// Sets what topics begin with. Changing it later is a resnapshot.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = Some(prefix.into());
-        self
-    }
-
-    /// Adds a part to the plugin; the first one takes the place of the default.
-    #[must_use]
-    pub fn plugin(mut self, part: Part) -> Self {
-        self.plugin = Some(match self.plugin.take() {
-            None => Parts::One(part),
-            Some(Parts::One(first)) => Parts::Several(vec![first, part]),
-            Some(Parts::Several(mut parts)) => {
-                parts.push(part);
-                Parts::Several(parts)
-            }
-        });
-        self
-    }
-
-    /// Sets what the config provider is taken from.
-    #[must_use]
-    pub fn config_provider(mut self, part: Part) -> Self {
-        self.config_provider = Some(part);
-        self
-    }
-
-    /// Sets MCUs a worker, and workers.
-    #[must_use]
-    pub fn capacity(mut self, mcu: i32, workers: i32) -> Self {
-        self.capacity = CapacitySettings { mcu, workers, autoscaling: false };
-        self
-    }
-
-    /// Sets the version of Kafka Connect.
-    #[must_use]
-    pub fn connect_version(mut self, version: impl Into<String>) -> Self {
-        self.connect_version = Some(version.into());
-        self
-    }
-
-    /// Sets the topics of tables.
-    #[must_use]
-    pub fn topics(mut self, topics: Topics) -> Self {
-        self.topics = topics;
-        self
-    }
-
-    /// Adds a transform after those that there are.
-    #[must_use]
-    pub fn transform(mut self, transform: Transform) -> Self {
-        self.transforms.push(transform);
-        self
-    }
-
-    /// Sets a key of the configuration.
-    #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a builder takes numbers and booleans as they are"
-    )]
-    pub fn config(mut self, key: impl Into<String>, value: impl ToString) -> Self {
-        self.config.insert(key.into(), value.to_string());
-        self
-    }
-
-    /// Sets a property of the workers.
-    #[must_use]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a builder takes numbers and booleans as they are"
-    )]
-    pub fn worker(mut self, key: impl Into<String>, value: impl ToString) -> Self {
-        self.worker.insert(key.into(), value.to_string());
-        self
-    }
-
-    /// Sets the number that it has among the database's replicas.
-    #[must_use]
-    pub fn server_id(mut self, server_id: i64) -> Self {
-        self.server_id = Some(server_id);
-        self
-    }
-
-    /// Names the replication slot that it reads (PostgreSQL). Changing it later is a gap.
-    #[must_use]
-    pub fn reads_slot(mut self, slot: impl Into<String>) -> Self {
-        self.slot = Some(slot.into());
-        self
-    }
-
-    /// Names the publication of its tables (PostgreSQL).
-    #[must_use]
-    pub fn reads_publication(mut self, publication: impl Into<String>) -> Self {
-        self.publication = Some(publication.into());
-        self
-    }
-
-    /// Sets how existing rows are read.
-    #[must_use]
-    pub fn snapshot(mut self, snapshot: Snapshot) -> Self {
-        self.snapshot = snapshot;
-        self
-    }
-
-    /// Sets how often a heartbeat comes: `30s`.
-    #[must_use]
-    pub fn heartbeat(mut self, every: impl Into<String>) -> Self {
-        self.heartbeat = Some(every.into());
-        self
-    }
-
-    /// Sets for how long the workers' log is kept: `30d`, `forever`.
-    #[must_use]
-    pub fn logs_retention(mut self, retention: impl Into<String>) -> Self {
-        self.logs_retention = Some(retention.into());
-        self
-    }
-
-    /// Names a secret that exists, instead of the database's.
-    #[must_use]
-    pub fn secret(mut self, name: impl Into<String>) -> Self {
-        self.secret = Some(name.into());
-        self
-    }
-
-    /// Sets the generation of offsets and schema history. Raising it is a resnapshot.
-    #[must_use]
-    pub fn generation(mut self, generation: u32) -> Self {
-        self.generation = Some(generation);
-        self
-    }
-
-    /// Adds a tag.
-    #[must_use]
-    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.tags.insert(key.into(), value.into());
-        self
     }
 }
 
