@@ -97,6 +97,7 @@ fn kind(what: &str) -> String {
         ("s3", "multipart upload") => "aws.s3.object".to_owned(),
         ("rds", object) => format!("aws.rds.{}", object.trim_start_matches("db-")),
         ("database", object @ ("publication" | "slot")) => format!("postgres.{object}"),
+        ("database", "user") => "database.capture-user".into(),
         ("database", object) => format!("database.{object}"),
         (service, object) => format!("aws.{service}.{}", object.replace(' ', "-")),
     }
