@@ -82,12 +82,12 @@ impl Session {
     /// # Errors
     /// The server's refusal, without the password.
     pub async fn set_own_password(&mut self, password: &Secret) -> Result<(), Refused> {
-        let word = literal(self.engine(), password.reveal());
+        let word = self.engine().literal(password.reveal());
         let done = match self.engine() {
             Engine::Postgres => {
                 // A server may log statements: it gets what it would keep of the password, not the password.
                 let verifier = scram_sha_256(password.reveal().as_bytes());
-                let word = literal(Engine::Postgres, &verifier);
+                let word = Engine::Postgres.literal(&verifier);
                 self.run(&format!("ALTER ROLE CURRENT_USER PASSWORD {word}")).await
             }
             Engine::MySql => {
@@ -121,9 +121,9 @@ impl Session {
         let data = json!({ "data-collections": tables, "type": "incremental" }).to_string();
         let statement = format!(
             "INSERT INTO {} (id, type, data) VALUES ({}, 'execute-snapshot', {})",
-            full(engine, signal_table),
-            literal(engine, id),
-            literal(engine, &data)
+            engine.full(signal_table),
+            engine.literal(id),
+            engine.literal(&data)
         );
         self.run(&statement).await
     }
@@ -136,26 +136,29 @@ impl Session {
     }
 }
 
-/// A string literal, for a session in its engine's default mode.
-fn literal(engine: Engine, text: &str) -> String {
-    let text = text.replace('\'', "''");
-    match engine {
-        Engine::MySql => format!("'{}'", text.replace('\\', "\\\\")),
-        Engine::Postgres => format!("'{text}'"),
+impl Engine {
+    /// A string literal, for a session in its engine's default mode.
+    pub fn literal(self, text: &str) -> String {
+        let text = text.replace('\'', "''");
+        match self {
+            Self::MySql => format!("'{}'", text.replace('\\', "\\\\")),
+            Self::Postgres => format!("'{text}'"),
+        }
     }
-}
 
-/// `schema.table` with both names quoted.
-fn full(engine: Engine, table: &str) -> String {
-    let quote = match engine {
-        Engine::MySql => '`',
-        Engine::Postgres => '"',
-    };
-    let quoted = |name: &str| {
-        let twice = format!("{quote}{quote}");
-        format!("{quote}{}{quote}", name.replace(quote, &twice))
-    };
-    table.split('.').map(quoted).collect::<Vec<_>>().join(".")
+    /// An identifier.
+    pub fn quoted(self, name: &str) -> String {
+        let (quote, twice) = match self {
+            Self::MySql => ('`', "``"),
+            Self::Postgres => ('"', "\"\""),
+        };
+        format!("{quote}{}{quote}", name.replace(quote, twice))
+    }
+
+    /// `schema.table`, as identifiers.
+    fn full(self, table: &str) -> String {
+        table.split('.').map(|name| self.quoted(name)).collect::<Vec<_>>().join(".")
+    }
 }
 
 #[cfg(test)]
@@ -164,9 +167,9 @@ mod tests {
 
     #[test]
     fn texts_and_names_are_quoted_as_the_engine_reads_them() {
-        assert_eq!(literal(Engine::MySql, r"it's \ so"), r"'it''s \\ so'");
-        assert_eq!(literal(Engine::Postgres, r"it's \ so"), r"'it''s \ so'");
-        assert_eq!(full(Engine::MySql, "cdc.sig`nal"), "`cdc`.`sig``nal`");
-        assert_eq!(full(Engine::Postgres, "cdc.sig\"nal"), "\"cdc\".\"sig\"\"nal\"");
+        assert_eq!(Engine::MySql.literal(r"it's \ so"), r"'it''s \\ so'");
+        assert_eq!(Engine::Postgres.literal(r"it's \ so"), r"'it''s \ so'");
+        assert_eq!(Engine::MySql.full("cdc.sig`nal"), "`cdc`.`sig``nal`");
+        assert_eq!(Engine::Postgres.full("cdc.sig\"nal"), "\"cdc\".\"sig\"\"nal\"");
     }
 }

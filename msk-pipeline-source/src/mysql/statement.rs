@@ -2,30 +2,35 @@
 
 use std::collections::BTreeSet;
 
+use msk_pipeline_verify::session::Engine;
+
 use crate::change::{Change, TableName};
+
+const SQL: Engine = Engine::MySql;
 
 /// A change as a statement, in the syntax that MySQL and MariaDB share but for attributes, which only MySQL has; `None` for what
 /// MySQL doesn't have. `password` is that of [`Change::secret`].
 pub(super) fn statement(change: &Change, password: &str, attributes: bool) -> Option<String> {
-    let of = |name: &str| format!("{}@'%'", literal(name));
+    let of = |name: &str| format!("{}@'%'", SQL.literal(name));
     Some(match change {
         Change::CreateUser { name, attribute, .. } => {
-            let mut text = format!("CREATE USER {} IDENTIFIED BY {}", of(name), literal(password));
+            let mut text =
+                format!("CREATE USER {} IDENTIFIED BY {}", of(name), SQL.literal(password));
             if attributes {
                 let json = serde_json::json!(attribute).to_string();
-                text.push_str(&format!(" ATTRIBUTE {}", literal(&json)));
+                text.push_str(&format!(" ATTRIBUTE {}", SQL.literal(&json)));
             }
             text
         }
         Change::SetPassword { name, .. } => {
-            format!("ALTER USER {} IDENTIFIED BY {}", of(name), literal(password))
+            format!("ALTER USER {} IDENTIFIED BY {}", of(name), SQL.literal(password))
         }
         Change::MarkUser { name, attribute } => {
             let json = serde_json::json!(attribute).to_string();
-            format!("ALTER USER {} ATTRIBUTE {}", of(name), literal(&json))
+            format!("ALTER USER {} ATTRIBUTE {}", of(name), SQL.literal(&json))
         }
         Change::MarkTable { table, comment } => {
-            format!("ALTER TABLE {} COMMENT = {}", full(table), literal(comment))
+            format!("ALTER TABLE {} COMMENT = {}", full(table), SQL.literal(comment))
         }
         Change::Grant { name, on, privileges } => {
             format!("GRANT {} ON {} TO {}", list(privileges), object(on), of(name))
@@ -37,18 +42,18 @@ pub(super) fn statement(change: &Change, password: &str, attributes: bool) -> Op
         Change::SetRetention { hours } => {
             format!("CALL mysql.rds_set_configuration('binlog retention hours', {hours})")
         }
-        Change::CreateSchema { name } => format!("CREATE DATABASE {}", quoted(name)),
-        Change::DropSchema { name } => format!("DROP DATABASE {}", quoted(name)),
+        Change::CreateSchema { name } => format!("CREATE DATABASE {}", SQL.quoted(name)),
+        Change::DropSchema { name } => format!("DROP DATABASE {}", SQL.quoted(name)),
         Change::CreateTable { table, columns, comment, whole_rows: _ } => {
-            format!("CREATE TABLE {} ({columns}) COMMENT = {}", full(table), literal(comment))
+            format!("CREATE TABLE {} ({columns}) COMMENT = {}", full(table), SQL.literal(comment))
         }
         Change::DropTable { table } => format!("DROP TABLE {}", full(table)),
         Change::InsertRow { table, id, kind, data } => format!(
             "INSERT INTO {} (id, type, data) VALUES ({}, {}, {})",
             full(table),
-            literal(id),
-            literal(kind),
-            literal(data)
+            SQL.literal(id),
+            SQL.literal(kind),
+            SQL.literal(data)
         ),
         Change::CreatePublication { .. }
         | Change::MarkPublication { .. }
@@ -60,18 +65,8 @@ pub(super) fn statement(change: &Change, password: &str, attributes: bool) -> Op
     })
 }
 
-/// A string literal, for a session that reads `\` as MySQL does by default.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
-/// An identifier.
-fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}
-
 fn full(table: &TableName) -> String {
-    format!("{}.{}", quoted(&table.schema), quoted(&table.table))
+    format!("{}.{}", SQL.quoted(&table.schema), SQL.quoted(&table.table))
 }
 
 fn list(privileges: &BTreeSet<String>) -> String {
@@ -84,9 +79,9 @@ fn object(on: &str) -> String {
         Some(("*", _)) | None => "*.*".into(),
         Some((schema, "*")) => {
             let literally = schema.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
-            format!("{}.*", quoted(&literally))
+            format!("{}.*", SQL.quoted(&literally))
         }
-        Some((schema, table)) => format!("{}.{}", quoted(schema), quoted(table)),
+        Some((schema, table)) => format!("{}.{}", SQL.quoted(schema), SQL.quoted(table)),
     }
 }
 

@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use msk_pipeline_verify::session::Engine;
+
 use crate::change::{Change, TableName};
+
+const SQL: Engine = Engine::Postgres;
 
 /// A change as text; `None` for what `PostgreSQL` doesn't have. `verifier` is that of the password of [`Change::secret`]: the password
 /// itself is in no statement, so that no log of the server has it.
@@ -13,24 +17,24 @@ pub(super) fn statement(change: &Change, verifier: &str) -> Option<String> {
     Some(match change {
         Change::CreateUser { name, attribute, .. } => format!(
             "CREATE ROLE {0} LOGIN PASSWORD {1}; {2}",
-            quoted(name),
-            literal(verifier),
+            SQL.quoted(name),
+            SQL.literal(verifier),
             mark_role(name, attribute)
         ),
         Change::SetPassword { name, .. } => {
-            format!("ALTER ROLE {} LOGIN PASSWORD {}", quoted(name), literal(verifier))
+            format!("ALTER ROLE {} LOGIN PASSWORD {}", SQL.quoted(name), SQL.literal(verifier))
         }
         Change::MarkUser { name, attribute } => mark_role(name, attribute),
         Change::Grant { name, on, privileges } => {
-            format!("GRANT {} TO {}", what(on, privileges), quoted(name))
+            format!("GRANT {} TO {}", what(on, privileges), SQL.quoted(name))
         }
         Change::Revoke { name, on, privileges } => {
-            format!("REVOKE {} FROM {}", what(on, privileges), quoted(name))
+            format!("REVOKE {} FROM {}", what(on, privileges), SQL.quoted(name))
         }
-        Change::DropUser { name } => format!("DROP ROLE {}", quoted(name)),
+        Change::DropUser { name } => format!("DROP ROLE {}", SQL.quoted(name)),
         Change::SetRetention { .. } => return None,
-        Change::CreateSchema { name } => format!("CREATE SCHEMA {}", quoted(name)),
-        Change::DropSchema { name } => format!("DROP SCHEMA {}", quoted(name)),
+        Change::CreateSchema { name } => format!("CREATE SCHEMA {}", SQL.quoted(name)),
+        Change::DropSchema { name } => format!("DROP SCHEMA {}", SQL.quoted(name)),
         Change::CreateTable { table, columns, comment, whole_rows } => {
             let table = full(table);
             let identity = if *whole_rows {
@@ -40,82 +44,72 @@ pub(super) fn statement(change: &Change, verifier: &str) -> Option<String> {
             };
             format!(
                 "CREATE TABLE {table} ({columns}){identity}; COMMENT ON TABLE {table} IS {}",
-                literal(comment)
+                SQL.literal(comment)
             )
         }
         Change::MarkTable { table, comment } => {
-            format!("COMMENT ON TABLE {} IS {}", full(table), literal(comment))
+            format!("COMMENT ON TABLE {} IS {}", full(table), SQL.literal(comment))
         }
         Change::DropTable { table } => format!("DROP TABLE {}", full(table)),
         Change::InsertRow { table, id, kind, data } => format!(
             "INSERT INTO {} (id, type, data) VALUES ({}, {}, {})",
             full(table),
-            literal(id),
-            literal(kind),
-            literal(data)
+            SQL.literal(id),
+            SQL.literal(kind),
+            SQL.literal(data)
         ),
         Change::CreatePublication { name, tables, comment } => format!(
             "CREATE PUBLICATION {} FOR TABLE {}; {}",
-            quoted(name),
+            SQL.quoted(name),
             list(tables),
             mark_publication(name, comment)
         ),
         Change::MarkPublication { name, comment } => mark_publication(name, comment),
         Change::AddTables { name, tables } => {
-            format!("ALTER PUBLICATION {} ADD TABLE {}", quoted(name), list(tables))
+            format!("ALTER PUBLICATION {} ADD TABLE {}", SQL.quoted(name), list(tables))
         }
         Change::RemoveTables { name, tables } => {
-            format!("ALTER PUBLICATION {} DROP TABLE {}", quoted(name), list(tables))
+            format!("ALTER PUBLICATION {} DROP TABLE {}", SQL.quoted(name), list(tables))
         }
-        Change::DropPublication { name } => format!("DROP PUBLICATION {}", quoted(name)),
+        Change::DropPublication { name } => format!("DROP PUBLICATION {}", SQL.quoted(name)),
         Change::CreateSlot { name } => format!(
             "SELECT pg_create_logical_replication_slot({}, '{}')",
-            literal(name),
+            SQL.literal(name),
             super::PLUGIN
         ),
         Change::DropSlot { name } => {
-            format!("SELECT pg_drop_replication_slot({})", literal(name))
+            format!("SELECT pg_drop_replication_slot({})", SQL.literal(name))
         }
     })
 }
 
 fn mark_role(name: &str, attribute: &BTreeMap<String, String>) -> String {
     let json = serde_json::json!(attribute).to_string();
-    format!("COMMENT ON ROLE {} IS {}", quoted(name), literal(&json))
+    format!("COMMENT ON ROLE {} IS {}", SQL.quoted(name), SQL.literal(&json))
 }
 
 fn mark_publication(name: &str, comment: &str) -> String {
-    format!("COMMENT ON PUBLICATION {} IS {}", quoted(name), literal(comment))
+    format!("COMMENT ON PUBLICATION {} IS {}", SQL.quoted(name), SQL.literal(comment))
 }
 
 /// `SELECT ON "sales"."orders"`; on `*` roles.
 fn what(on: &str, privileges: &BTreeSet<String>) -> String {
     let plain = || privileges.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     match on.split_once(' ') {
-        Some(("database", name)) => format!("{} ON DATABASE {}", plain(), quoted(name)),
-        Some((_, name)) => format!("{} ON SCHEMA {}", plain(), quoted(name)),
+        Some(("database", name)) => format!("{} ON DATABASE {}", plain(), SQL.quoted(name)),
+        Some((_, name)) => format!("{} ON SCHEMA {}", plain(), SQL.quoted(name)),
         None if on == "*" => {
-            privileges.iter().map(|role| quoted(role)).collect::<Vec<_>>().join(", ")
+            privileges.iter().map(|role| SQL.quoted(role)).collect::<Vec<_>>().join(", ")
         }
         None => {
-            let table = TableName::parse(on).map_or_else(|| quoted(on), |table| full(&table));
+            let table = TableName::parse(on).map_or_else(|| SQL.quoted(on), |table| full(&table));
             format!("{} ON TABLE {table}", plain())
         }
     }
 }
 
-/// A string literal, for a session with `standard_conforming_strings`.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// An identifier.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 pub(super) fn full(table: &TableName) -> String {
-    format!("{}.{}", quoted(&table.schema), quoted(&table.table))
+    format!("{}.{}", SQL.quoted(&table.schema), SQL.quoted(&table.table))
 }
 
 fn list(tables: &BTreeSet<TableName>) -> String {
