@@ -128,11 +128,16 @@ pub(crate) fn who(settings: &Settings) -> String {
 }
 
 fn entropy() -> Result<Entropy, Failure> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| {
+    random().map(Entropy::from_bytes)
+}
+
+/// Bytes of the system's randomness.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(Exit::Failed, format!("the system gives no random bytes: {error}"))
     })?;
-    Ok(Entropy::from_bytes(seed))
+    Ok(bytes)
 }
 
 /// The recorded state and where it is; of a state in a folder without AWS, where the account is clear.

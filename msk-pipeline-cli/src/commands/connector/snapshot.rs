@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::target::random;
 
 /// A connector that lives begins with a signal within seconds.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -101,11 +102,7 @@ fn words(ended: &Ended) -> String {
 
 /// A signal's name; the table takes 42 characters.
 fn id() -> Result<String, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(Exit::Failed, format!("the system gives no random bytes: {error}"))
-    })?;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("mskp-{hex}"))
 }
 
