@@ -14,7 +14,7 @@ use msk_pipeline_verify::cause::{Evidence, Facts, Reported, Status};
 use crate::Session;
 use crate::error::{absent, classify};
 use crate::kinds::connector::observe::{
-    configuration, find, log_group, operation, operations, without_secret,
+    configuration, find_described, log_group, operation, operations, without_secret,
 };
 use crate::kinds::connector::{Connector, logs};
 use crate::kinds::{millis, worker_configuration};
@@ -51,10 +51,9 @@ pub(crate) async fn described(
     connector: &str,
 ) -> Result<Option<(DescribeConnectorOutput, Told)>, CallError> {
     let client = &session.kafkaconnect;
-    let Some(arn) = find(client, connector).await? else { return Ok(None) };
-    let described = client.describe_connector().connector_arn(&arn).send().await;
-    let described = described.map_err(|e| classify("kafkaconnect:DescribeConnector", e));
-    let Some(described) = absent(described)? else { return Ok(None) };
+    let Some((arn, described)) = find_described(client, connector).await? else {
+        return Ok(None);
+    };
     let operations = absent(operations(client, &arn).await)?.unwrap_or_default();
     let newest = operations.first();
     let since = newest.and_then(|o| o.creation_time()).or(described.creation_time()).copied();

@@ -18,7 +18,7 @@ use msk_pipeline_core::kind::{CallError, Class, Mark, MarkSeen};
 use crate::Session;
 use crate::error::{absent, classify};
 use crate::kinds::connect;
-use crate::kinds::connector::observe::{described, find, operation, operations};
+use crate::kinds::connector::observe::{described, find_described, operation, operations};
 
 /// How often an operation is looked at.
 const LOOK: Duration = Duration::from_secs(5);
@@ -174,10 +174,7 @@ pub(crate) async fn check(
 ) -> Result<Option<String>, OperateError> {
     let client = &session.kafkaconnect;
     let absent_error = || OperateError::Absent(name.to_owned());
-    let arn = find(client, name).await?.ok_or_else(absent_error)?;
-    let described = client.describe_connector().connector_arn(&arn).send().await;
-    let described = described.map_err(|e| classify("kafkaconnect:DescribeConnector", e));
-    let described = absent(described)?.ok_or_else(absent_error)?;
+    let (arn, described) = find_described(client, name).await?.ok_or_else(absent_error)?;
     let tags = absent(connect::tags(client, &arn).await)?.ok_or_else(absent_error)?;
     let seen = Mark::seen_in_tags(&tags);
     let ours = matches!(&seen, MarkSeen::Lineage { lineage: whose, .. } if whose == lineage);

@@ -14,7 +14,7 @@
 //! # Sources
 //! Handbook aws.md §8; Secrets Manager's user guide, "Rotation by Lambda function" (create, set, test, finish); handbook msk.md §7.2.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_secretsmanager::Client;
 use msk_pipeline_core::Clock;
@@ -26,9 +26,10 @@ use serde_json::{Map, Value};
 
 use crate::Session;
 use crate::error::{absent, classify};
+use crate::kinds::connector::observe::{configuration, find_described};
 use crate::kinds::secret::{from_secret, random_password, token};
 use crate::operate::{self, OperateError, Operation};
-use crate::verify::{Ends, ends, placeholder};
+use crate::verify::{ends, placeholder};
 
 const CURRENT: &str = "AWSCURRENT";
 const PENDING: &str = "AWSPENDING";
@@ -92,7 +93,8 @@ pub async fn rotate(
     mut said: impl FnMut(&str),
 ) -> Result<Rotated, RotateError> {
     let own = ends(session, name).await?.ok_or_else(|| RotateError::Absent(name.to_owned()))?;
-    let secret = secret_of(&own).ok_or_else(|| RotateError::NoSecret(name.to_owned()))?;
+    let secret = secret_of(&own.evidence.connector_config)
+        .ok_or_else(|| RotateError::NoSecret(name.to_owned()))?;
     let users = users(session, connectors, &secret).await?;
     for connector in &users {
         operate::check(session, connector, lineage, RESTART).await?;
@@ -159,10 +161,10 @@ pub fn is_refusal(check: &Check) -> bool {
 }
 
 /// The secret that both user and password are of.
-fn secret_of(ends: &Ends) -> Option<String> {
-    let of = |key| placeholder(ends.config(key)?).map(|(secret, _)| secret.to_owned());
-    let password = of("database.password")?;
-    let user = ends.config("database.user").and_then(placeholder);
+fn secret_of(configuration: &BTreeMap<String, String>) -> Option<String> {
+    let of = |key| placeholder(configuration.get(key)?);
+    let password = of("database.password")?.0.to_owned();
+    let user = of("database.user");
     user.is_none_or(|(secret, _)| secret == password).then_some(password)
 }
 
@@ -174,8 +176,9 @@ async fn users(
 ) -> Result<Vec<String>, CallError> {
     let mut users = BTreeSet::new();
     for name in connectors {
-        let found = ends(session, name).await?;
-        if found.as_ref().and_then(secret_of).as_deref() == Some(secret) {
+        let found = find_described(&session.kafkaconnect, name).await?;
+        let found = found.and_then(|(_, described)| secret_of(&configuration(&described)));
+        if found.as_deref() == Some(secret) {
             users.insert(name.clone());
         }
     }

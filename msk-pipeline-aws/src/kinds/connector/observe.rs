@@ -18,15 +18,9 @@ pub(super) async fn observe(
     kind: &Connector,
     target: &Target<Connector>,
 ) -> Result<Option<Seen>, CallError> {
-    let Some(arn) = find(&kind.client, &target.props.name).await? else { return Ok(None) };
-    let answer = kind
-        .client
-        .describe_connector()
-        .connector_arn(&arn)
-        .send()
-        .await
-        .map_err(|e| classify("kafkaconnect:DescribeConnector", e));
-    let Some(connector) = absent(answer)? else { return Ok(None) };
+    let Some((arn, connector)) = find_described(&kind.client, &target.props.name).await? else {
+        return Ok(None);
+    };
     let Some(tags) = absent(connect::tags(&kind.client, &arn).await)? else { return Ok(None) };
     let mut seen = seen(arn, &connector);
     seen.tags = tags;
@@ -72,7 +66,7 @@ fn since(
 }
 
 /// The ARN of the connector with this name.
-pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<String>, CallError> {
+async fn find(client: &Client, name: &str) -> Result<Option<String>, CallError> {
     let mut token = None;
     loop {
         let page = client
@@ -91,6 +85,17 @@ pub(crate) async fn find(client: &Client, name: &str) -> Result<Option<String>, 
             return Ok(None);
         }
     }
+}
+
+/// The connector with this name: its ARN, and what AWS tells of it.
+pub(crate) async fn find_described(
+    client: &Client,
+    name: &str,
+) -> Result<Option<(String, DescribeConnectorOutput)>, CallError> {
+    let Some(arn) = find(client, name).await? else { return Ok(None) };
+    let answer = client.describe_connector().connector_arn(&arn).send().await;
+    let answer = answer.map_err(|e| classify("kafkaconnect:DescribeConnector", e));
+    Ok(absent(answer)?.map(|described| (arn, described)))
 }
 
 /// All operations, the newest first.
